@@ -1,0 +1,54 @@
+//! What every service of the fleet is started with.
+//!
+//! ```text
+//! main ─▶ Fleet ─┬─ Store per kind  ◀─ watch ─ API server
+//!                │     │ Change
+//!                │     ▼
+//!                ├─ Queue ─▶ Controller: observe ─▶ decide ─▶ Writer ─▶ API server
+//!                ├─ Webhooks   (TLS, certificate issued and renewed by the leader)
+//!                ├─ Election   (one replica writes)
+//!                └─ health, metrics, logs, traces
+//! ```
+//! A service names its stores, controllers and webhooks; everything else is here and is the same in all. The parts are
+//! explained in docs/explanation/kit.md.
+
+pub mod certificate;
+mod args;
+mod class;
+pub mod client;
+mod clock;
+pub mod controller;
+mod decision;
+pub mod health;
+mod key;
+pub mod leader;
+pub mod names;
+pub mod queue;
+mod redact;
+mod runtime;
+mod secret;
+mod start;
+pub mod store;
+pub mod telemetry;
+pub mod webhook;
+pub mod write;
+mod writer;
+
+pub use args::{Args, LogFormat};
+pub use class::{Class, Classed, classify, is_permanent};
+pub use clock::Clock;
+pub use controller::{Controller, Runner};
+pub use decision::{Decision, Hold, NeverHolds, Wake};
+pub use key::ObjectKey;
+pub use redact::redact;
+pub use runtime::{Error, Fleet, StoreBuilder};
+pub use secret::Secret;
+pub use start::{ServiceArgs, main};
+pub use store::{Index, Scope, Store, Stored};
+pub use write::{FieldManager, MetadataPatch, StatusPatch, Write};
+pub use writer::{Error as WriteError, Writer};
+
+// Not in this crate's own unit tests: they link the crate a second time, through testkit.
+#[cfg(not(test))]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,0 +1,364 @@
+//! Puts a service's parts together and runs them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use k8s_openapi::NamespaceResourceScope;
+use kube::{Client, Resource};
+use prometheus::Registry;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::Args;
+use crate::certificate::{CaTarget, Directory, Issuer};
+use crate::clock::Clock;
+use crate::controller::{Controller, ControllerMetrics, Runner};
+use crate::health::{self, BindError, Readiness};
+use crate::key::ObjectKey;
+use crate::leader::{Election, Leadership, Lost};
+use crate::names;
+use crate::queue::{Limits, Queue, QueueMetrics};
+use crate::store::{self, Index, Store, Stored, Watch, WatchMetrics};
+use crate::webhook::{self, Webhooks};
+use crate::writer::Writer;
+use crate::{client, telemetry};
+
+/// How long work in hand may take after a signal to stop (security.md 8.12).
+const GRACE: Duration = Duration::from_secs(20);
+
+/// How long servers and the release of the lease may take after that.
+const LAST_GRACE: Duration = Duration::from_secs(5);
+
+/// Why a service did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::Error),
+    #[error(transparent)]
+    Client(#[from] client::Error),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Webhook(#[from] webhook::Error),
+    #[error("a metric cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+    #[error("signals cannot be received")]
+    Signal(#[source] std::io::Error),
+    #[error("{0} stopped serving")]
+    Server(&'static str, #[source] Option<std::io::Error>),
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    /// A flag or variable of the service itself, named in the text.
+    #[error("{0}")]
+    Configuration(String),
+}
+
+/// A task that runs as long as the process; its end is the end of the service.
+type Background = BoxFuture<'static, Result<(), Error>>;
+
+/// One service while it is put together: `run` of a service adds stores, controllers and webhooks, then calls
+/// [`serve`](Self::serve).
+pub struct Fleet {
+    service: &'static str,
+    args: Args,
+    client: Client,
+    registry: Registry,
+    clock: Clock,
+    readiness: Readiness,
+    writer: Writer,
+    leadership: Leadership,
+    election: Option<Election>,
+    namespace: String,
+    stop: CancellationToken,
+    watch_metrics: WatchMetrics,
+    queue_metrics: QueueMetrics,
+    controller_metrics: ControllerMetrics,
+    feeds: Vec<BoxFuture<'static, ()>>,
+    runners: Vec<Runner>,
+    webhooks: Option<(Webhooks, Vec<CaTarget>)>,
+}
+
+impl std::fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fleet").field("service", &self.service).finish_non_exhaustive()
+    }
+}
+
+impl Fleet {
+    /// `stop` ends the service gracefully when it is cancelled.
+    pub fn new(
+        service: &'static str,
+        args: Args,
+        client: Client,
+        registry: Registry,
+        stop: CancellationToken,
+    ) -> Result<Self, Error> {
+        let namespace = args.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
+        let identity = args.identity.clone().unwrap_or_else(|| {
+            format!("{service}-{}", names::hash(8, &[&rand::random::<u128>().to_string()]))
+        });
+        let election = args.leader_elect.then(|| {
+            let election = Election::new(client.clone(), &namespace, service, &identity);
+            match &args.also_hold_lease {
+                Some(lease) => election.also_hold(&namespace, lease),
+                None => election,
+            }
+        });
+        let leadership = election.as_ref().map_or_else(Leadership::always, Election::leadership);
+        Ok(Self {
+            service,
+            writer: Writer::new(client.clone(), service, identity, leadership.clone()),
+            readiness: Readiness::new(stop.clone()),
+            clock: Clock::system(),
+            watch_metrics: WatchMetrics::new(&registry)?,
+            queue_metrics: QueueMetrics::new(&registry)?,
+            controller_metrics: ControllerMetrics::new(&registry)?,
+            args,
+            client,
+            registry,
+            leadership,
+            election,
+            namespace,
+            stop,
+            feeds: Vec::new(),
+            runners: Vec::new(),
+            webhooks: None,
+        })
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Where a service registers its own metrics.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// Whether this replica may act.
+    pub fn leadership(&self) -> &Leadership {
+        &self.leadership
+    }
+
+    /// What has to hold before this replica counts as ready, beside stores and webhooks.
+    pub fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    /// Watches a namespaced kind in the namespaces of `--watch-namespaces`.
+    pub fn store<K>(&mut self) -> StoreBuilder<'_, K>
+    where
+        K: Stored + Resource<Scope = NamespaceResourceScope>,
+    {
+        StoreBuilder { fleet: self, trim: |_| {}, indexers: Vec::new(), watch: Watch::default() }
+    }
+
+    /// Begins a controller with a queue of its own.
+    pub fn controller(&self, name: &'static str) -> Controller {
+        let limits = Limits::for_workers(usize::from(self.args.concurrency));
+        Controller::new(name, Queue::new(name, limits, &self.queue_metrics))
+    }
+
+    /// Runs a controller when the service serves and this replica leads.
+    pub fn run(&mut self, runner: Runner) {
+        self.runners.push(runner);
+    }
+
+    /// Name of the webhook configuration of this installation.
+    pub fn webhook_configuration(&self) -> String {
+        self.args.webhook_configuration.clone().unwrap_or_else(|| self.service.to_owned())
+    }
+
+    /// Serves webhooks. The leader writes the authority of their certificate into `targets`.
+    pub fn webhooks(&mut self, webhooks: Webhooks, targets: impl IntoIterator<Item = CaTarget>) {
+        self.webhooks = Some((webhooks, targets.into_iter().collect()));
+    }
+
+    /// Runs everything until the process is told to stop, then finishes what is in hand.
+    ///
+    /// Fails if an address is taken, a server ends, or the lease is lost: the process should then exit, and start anew
+    /// as a standby.
+    pub async fn serve(mut self) -> Result<(), Error> {
+        let end = CancellationToken::new();
+        let mut background = JoinSet::new();
+        for server in self.bind(&end).await? {
+            background.spawn(server);
+        }
+        for feed in self.feeds.drain(..) {
+            background.spawn(never_fails(end.clone().run_until_cancelled_owned(feed).map(drop)));
+        }
+        // Cancelled when the work in hand is finished: only then another replica may take over.
+        let work_is_done = CancellationToken::new();
+        let mut election = {
+            let done = work_is_done.clone();
+            let election = self.election.take();
+            tokio::spawn(async move {
+                match election {
+                    Some(election) => election.run(done).await,
+                    None => {
+                        done.cancelled().await;
+                        Ok(())
+                    }
+                }
+            })
+        };
+        let mut controllers = self.start_controllers();
+
+        let outcome = tokio::select! {
+            () = self.stop.cancelled() => Ok(()),
+            Some(ended) = background.join_next() => ended.unwrap_or(Err(Error::Server("a task", None))),
+            lost = &mut election => lost.unwrap_or(Ok(())).map_err(Error::Lost),
+        };
+        tracing::info!("Stopping: finishing what is in hand");
+        self.stop.cancel();
+        let finished = async { while controllers.join_next().await.is_some() {} };
+        if timeout(GRACE, finished).await.is_err() {
+            tracing::warn!(
+                seconds = GRACE.as_secs(),
+                "Work in hand takes too long; it is left to the next start"
+            );
+            controllers.shutdown().await;
+        }
+        work_is_done.cancel();
+        if !election.is_finished() {
+            let _ = timeout(LAST_GRACE, election).await;
+        }
+        end.cancel();
+        let _ = timeout(LAST_GRACE, async { while background.join_next().await.is_some() {} }).await;
+        tracing::info!("Stopped");
+        outcome
+    }
+
+    /// Binds every address before anything runs, so that a taken port ends the start.
+    async fn bind(&mut self, end: &CancellationToken) -> Result<Vec<Background>, Error> {
+        let health = health::bind("health-addr", self.args.health_addr).await?;
+        let metrics = health::bind("metrics-addr", self.args.metrics_addr).await?;
+        let serve_health = health::serve_health(health, self.readiness.clone(), end.clone());
+        let serve_metrics = health::serve_metrics(metrics, self.registry.clone(), end.clone());
+        let mut background: Vec<Background> = vec![
+            serve_health.map(|ended| ended.map_err(|error| Error::Server("health", Some(error)))).boxed(),
+            serve_metrics.map(|ended| ended.map_err(|error| Error::Server("metrics", Some(error)))).boxed(),
+        ];
+        let Some((webhooks, targets)) = self.webhooks.take() else { return Ok(background) };
+        let server = webhooks.bind(self.args.webhook_addr, &self.registry)?;
+        let ready = server.ready();
+        self.readiness.require("webhook certificate", move || *ready.borrow());
+        let certificates = if let Some(folder) = &self.args.webhook_cert_dir {
+            let directory = Directory::new(folder);
+            let certificates = directory.certificates();
+            background.push(never_fails(directory.run(end.clone())).boxed());
+            certificates
+        } else {
+            let issuer = Issuer::new(self.client.clone(), &self.namespace, self.service)
+                .names(self.args.webhook_names.clone())
+                .inject_into(targets);
+            let certificates = issuer.certificates();
+            background.push(never_fails(issuer.run(self.leadership.clone(), end.clone())).boxed());
+            certificates
+        };
+        let serve = server.run(certificates, end.clone());
+        background.push(async move { serve.await.map_err(Error::from) }.boxed());
+        Ok(background)
+    }
+
+    fn start_controllers(&mut self) -> JoinSet<()> {
+        let mut controllers = JoinSet::new();
+        for runner in self.runners.drain(..) {
+            let leadership = self.leadership.clone();
+            controllers.spawn(runner.run(
+                usize::from(self.args.concurrency),
+                self.clock.clone(),
+                self.controller_metrics.clone(),
+                async move { leadership.held().await },
+                self.stop.clone(),
+            ));
+        }
+        controllers
+    }
+}
+
+async fn never_fails(task: impl Future<Output = ()>) -> Result<(), Error> {
+    task.await;
+    Ok(())
+}
+
+/// A store under construction.
+#[must_use]
+pub struct StoreBuilder<'a, K> {
+    fleet: &'a mut Fleet,
+    trim: fn(&mut K),
+    indexers: Vec<(Index, Arc<dyn Fn(&K) -> Vec<ObjectKey> + Send + Sync>)>,
+    watch: Watch,
+}
+
+impl<K> StoreBuilder<'_, K>
+where
+    K: Stored + Resource<Scope = NamespaceResourceScope>,
+{
+    /// Drops the fields that no reader of this store uses, before an object is kept. managedFields go in any case.
+    pub fn trim(mut self, trim: fn(&mut K)) -> Self {
+        self.trim = trim;
+        self
+    }
+
+    /// Files objects under the keys that `keys_of` finds in them.
+    pub fn index(
+        mut self,
+        index: Index,
+        keys_of: impl Fn(&K) -> Vec<ObjectKey> + Send + Sync + 'static,
+    ) -> Self {
+        self.indexers.push((index, Arc::new(keys_of)));
+        self
+    }
+
+    /// Keeps only objects that match this label selector.
+    pub fn labels(mut self, selector: impl Into<String>) -> Self {
+        self.watch.labels = selector.into();
+        self
+    }
+
+    /// Keeps only objects that match this field selector.
+    pub fn fields(mut self, selector: impl Into<String>) -> Self {
+        self.watch.fields = selector.into();
+        self
+    }
+
+    /// The store; its watch begins when the service serves.
+    pub fn build(self) -> Store<K> {
+        let Self { fleet, trim, indexers, watch } = self;
+        let store = Store::new(trim, indexers);
+        fleet.writer.feed(&store);
+        let synced = store.clone();
+        fleet.readiness.require(format!("list of {}", K::plural(&())), move || synced.is_synced());
+
+        let scopes = fleet.args.scopes();
+        let missing = Arc::new(AtomicUsize::new(scopes.len()));
+        for scope in scopes {
+            let (store, missing) = (store.clone(), Arc::clone(&missing));
+            let listed = {
+                let store = store.clone();
+                move || {
+                    if missing.fetch_sub(1, Ordering::SeqCst) == 1 {
+                        store.mark_synced();
+                    }
+                }
+            };
+            let api = scope.api(fleet.client.clone());
+            let metrics = fleet.watch_metrics.clone();
+            fleet.feeds.push(store::feed(api, store, scope, watch.clone(), metrics, listed).boxed());
+        }
+        store
+    }
+}

@@ -1,0 +1,22 @@
+//! Tests of the kit against a real API server.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod certificate;
+mod leader;
+mod served;
+mod webhook;
+
+use kube::Client;
+use testkit::ControlPlane;
+
+/// The shared control plane with a client of this test's own runtime.
+async fn admin() -> (&'static ControlPlane, Client) {
+    install_crypto();
+    let plane = ControlPlane::shared().await;
+    (plane, plane.admin())
+}
+
+/// As a service's start-up does; the second call finds the first one's.
+fn install_crypto() {
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+}
