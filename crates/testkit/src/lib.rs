@@ -1,0 +1,18 @@
+//! What tests of every service are written with: a real Kubernetes API, clients with real rights, waits that explain
+//! their failure, a ledger of API calls, object builders, and the certificates and programs all this needs.
+
+pub mod builders;
+mod control_plane;
+mod install;
+pub mod ledger;
+pub mod manifests;
+pub mod pki;
+pub mod rbac;
+pub mod tools;
+pub mod wait;
+pub mod world;
+
+pub use self::control_plane::{ControlPlane, Namespace, Options, user_name};
+pub use self::install::{Installed, Webhooks, compare_rules};
+pub use self::wait::{DEADLINE, eventually, has_condition, wait_for, wait_gone};
+pub use self::world::World;
