@@ -67,7 +67,7 @@ pub struct Args {
     #[arg(long, env, default_value = "info", value_name = "FILTER")]
     pub log_filter: String,
 
-    /// Where to send traces (OTLP over gRPC), as http://host:4317. Nowhere if absent.
+    /// Where to send traces (OTLP over gRPC), as `http://host:4317`. Nowhere if absent.
     #[arg(long, env, value_name = "URL")]
     pub otlp_endpoint: Option<String>,
 

@@ -110,7 +110,7 @@ mod tests {
 
     fn any() -> CertificateBundle {
         let now = "2024-03-01T12:00:00Z".parse().unwrap();
-        issue(&["a.b.svc".to_owned()], std::time::Duration::from_secs(3600), now, None).unwrap()
+        issue(&["a.b.svc".to_owned()], std::time::Duration::from_hours(1), now, None).unwrap()
     }
 
     #[test]

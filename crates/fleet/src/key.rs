@@ -21,6 +21,7 @@ impl ObjectKey {
     }
 
     /// Another object of the same namespace.
+    #[must_use]
     pub fn sibling(&self, name: impl Into<String>) -> Self {
         Self { namespace: self.namespace.clone(), name: name.into() }
     }

@@ -12,8 +12,8 @@
 //! A service names its stores, controllers and webhooks; everything else is here and is the same in all. The parts are
 //! explained in docs/explanation/kit.md.
 
-pub mod certificate;
 mod args;
+pub mod certificate;
 mod class;
 pub mod client;
 mod clock;

@@ -29,7 +29,7 @@ impl Limits {
             // One worker always stays free for the other tenants.
             per_namespace: workers.saturating_sub(1).max(1),
             first_delay: Duration::from_secs(1),
-            last_delay: Duration::from_secs(300),
+            last_delay: Duration::from_mins(5),
         }
     }
 }

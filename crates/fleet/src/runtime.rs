@@ -22,13 +22,16 @@ use crate::key::ObjectKey;
 use crate::leader::{Election, Leadership, Lost};
 use crate::names;
 use crate::queue::{Limits, Queue, QueueMetrics};
-use crate::store::{self, Index, Store, Stored, Watch, WatchMetrics};
+use crate::store::{self, Index, IndexFn, Store, Stored, Watch, WatchMetrics};
 use crate::webhook::{self, Webhooks};
 use crate::writer::Writer;
 use crate::{client, telemetry};
 
 /// How long work in hand may take after a signal to stop (security.md 8.12).
 const GRACE: Duration = Duration::from_secs(20);
+
+/// How long webhooks are still answered after this replica stopped being ready: until then the API server may send.
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// How long servers and the release of the lease may take after that.
 const LAST_GRACE: Duration = Duration::from_secs(5);
@@ -192,6 +195,7 @@ impl Fleet {
     /// as a standby.
     pub async fn serve(mut self) -> Result<(), Error> {
         let end = CancellationToken::new();
+        let has_webhooks = self.webhooks.is_some();
         let mut background = JoinSet::new();
         for server in self.bind(&end).await? {
             background.spawn(server);
@@ -205,12 +209,11 @@ impl Fleet {
             let done = work_is_done.clone();
             let election = self.election.take();
             tokio::spawn(async move {
-                match election {
-                    Some(election) => election.run(done).await,
-                    None => {
-                        done.cancelled().await;
-                        Ok(())
-                    }
+                if let Some(election) = election {
+                    election.run(done).await
+                } else {
+                    done.cancelled().await;
+                    Ok(())
                 }
             })
         };
@@ -234,6 +237,9 @@ impl Fleet {
         work_is_done.cancel();
         if !election.is_finished() {
             let _ = timeout(LAST_GRACE, election).await;
+        }
+        if has_webhooks {
+            tokio::time::sleep(DRAIN).await;
         }
         end.cancel();
         let _ = timeout(LAST_GRACE, async { while background.join_next().await.is_some() {} }).await;
@@ -299,7 +305,7 @@ async fn never_fails(task: impl Future<Output = ()>) -> Result<(), Error> {
 pub struct StoreBuilder<'a, K> {
     fleet: &'a mut Fleet,
     trim: fn(&mut K),
-    indexers: Vec<(Index, Arc<dyn Fn(&K) -> Vec<ObjectKey> + Send + Sync>)>,
+    indexers: Vec<(Index, IndexFn<K>)>,
     watch: Watch,
 }
 

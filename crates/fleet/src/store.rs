@@ -48,7 +48,7 @@ impl<K> Stored for K where
 pub struct Index(pub &'static str);
 
 /// Computes under which keys an object is found in an index; a key's `name` may be any text.
-type IndexFn<K> = Arc<dyn Fn(&K) -> Vec<ObjectKey> + Send + Sync>;
+pub(crate) type IndexFn<K> = Arc<dyn Fn(&K) -> Vec<ObjectKey> + Send + Sync>;
 
 /// Called with each change, while the store is not locked.
 type Subscriber<K> = Arc<dyn Fn(&Change<K>) + Send + Sync>;
@@ -62,7 +62,7 @@ pub struct Change<K> {
 }
 
 /// How long a deleted object's version is remembered, so that the late answer to an earlier write does not revive it.
-const TOMBSTONE_AGE: Duration = Duration::from_secs(120);
+const TOMBSTONE_AGE: Duration = Duration::from_mins(2);
 
 /// The objects of one kind that this process reads. Cheap to clone.
 pub struct Store<K>(Arc<Inner<K>>);
@@ -96,9 +96,9 @@ struct Entry<K> {
 impl<K: Stored> Store<K> {
     /// An empty store. `trim` drops the fields that no reader of this store uses.
     pub fn new(trim: fn(&mut K), indexers: Vec<(Index, IndexFn<K>)>) -> Self {
-        let indexes = indexers.iter().map(|(index, _)| (*index, HashMap::new())).collect();
+        let empty = indexers.iter().map(|(index, _)| (*index, HashMap::new())).collect();
         Self(Arc::new(Inner {
-            state: RwLock::new(State { objects: HashMap::new(), indexes, tombstones: HashMap::new() }),
+            state: RwLock::new(State { objects: HashMap::new(), indexes: empty, tombstones: HashMap::new() }),
             indexers,
             subscribers: RwLock::new(Vec::new()),
             trim,
@@ -242,7 +242,8 @@ impl<K: Stored> Store<K> {
         }
     }
 
-    pub(crate) fn mark_synced(&self) {
+    /// Declares the first list complete. Watches do so themselves; stores without one, in tests, are told.
+    pub fn mark_synced(&self) {
         self.0.synced.send_replace(true);
     }
 

@@ -1,7 +1,5 @@
 //! Logs on standard error, traces to an OTLP collector.
 
-use std::sync::Once;
-
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
@@ -54,11 +52,8 @@ pub(crate) fn start(service: &'static str, args: &Args) -> Result<Telemetry, Err
             .boxed(),
         LogFormat::Text => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
     };
-    // A second service in one process, as tests have, shares the first one's log.
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let _ = tracing_subscriber::registry().with(traces).with(log.with_filter(filter)).try_init();
-    });
+    // An error means that there is one already: a second service in one process, as tests have, shares its log.
+    let _ = tracing_subscriber::registry().with(traces).with(log.with_filter(filter)).try_init();
     Ok(Telemetry(provider))
 }
 

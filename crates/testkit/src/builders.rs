@@ -1,6 +1,6 @@
 //! Small objects that tests of every service need, and a way to give objects what the API server would.
 //!
-//! ```ignore
+//! ```text
 //! let owner = stored(builders::config_map("team-a", "owner", [("key", "value")]));
 //! let child = stored(builders::secret("team-a", "child", [])).owned_by(&owner).label(COMPONENT, "backend");
 //! ```

@@ -1,7 +1,7 @@
 //! Installs a service on a control plane as it is deployed, but for the pods: its code runs in the test, with the
 //! rights, settings and webhooks of its kustomize base.
 //!
-//! ```ignore
+//! ```text
 //! let tenant = plane.namespace("tenant").await?;
 //! let webhooks = Webhooks { port, ca_pem: Some(authority.cert_pem()), namespaces: &[&tenant] };
 //! let installed = plane.install("application-service", Some(webhooks)).await?;

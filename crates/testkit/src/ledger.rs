@@ -1,6 +1,6 @@
 //! Who asked the API for what: the audit log of the API server, read as a ledger.
 //!
-//! ```ignore
+//! ```text
 //! let mark = ledger.mark().await?;
 //! // … the service under test does its work …
 //! let calls = ledger.since(&mark).await?.by(&user);

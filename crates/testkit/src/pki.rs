@@ -10,9 +10,9 @@ use rcgen::{
 };
 
 /// Backdating, so that a clock that is set back a little does not refuse a fresh certificate.
-const LEEWAY: Duration = Duration::from_secs(60 * 60);
+const LEEWAY: Duration = Duration::from_hours(1);
 /// Long enough that no dev cluster outlives it, short enough for every reader of dates.
-const LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+const LIFETIME: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// Why a certificate could not be made.
 #[derive(Debug, thiserror::Error)]

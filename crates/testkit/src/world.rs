@@ -45,8 +45,8 @@ impl PartialEq for World {
 
 impl World {
     /// Makes an object, as a user or another service would. Gives it uid, version and generation.
-    pub fn insert<K: Resource<DynamicType = ()> + Serialize>(&mut self, object: K) {
-        let Write::Create(create) = Write::create(&object) else { return };
+    pub fn insert<K: Resource<DynamicType = ()> + Serialize>(&mut self, object: &K) {
+        let Write::Create(create) = Write::create(object) else { return };
         self.create(&create.resource, create.object);
     }
 
@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn refuses_a_stale_patch_and_stops_there() {
         let mut world = World::default();
-        world.insert(config_map("a"));
+        world.insert(&config_map("a"));
         let stale = get(&world, "a");
         world.edit::<ConfigMap>("n", "a", |map| map.immutable = Some(true));
         let writes = [Write::merge(&stale, json!({"data": {"k": "v"}})), Write::delete(&stale)];
@@ -339,7 +339,7 @@ mod tests {
     fn a_finalizer_keeps_an_object_until_it_is_removed() {
         const OURS: Finalizer = Finalizer::new("example.com/ours");
         let mut world = World::default();
-        world.insert(config_map("a"));
+        world.insert(&config_map("a"));
         world.apply(&[MetadataPatch::of(&get(&world, "a")).finalizer(OURS).into_write().unwrap()]);
         world.remove::<ConfigMap>("n", "a");
         let going = get(&world, "a");
@@ -352,7 +352,7 @@ mod tests {
     fn applying_leaves_the_fields_and_conditions_of_others() {
         let mut world = World::default();
         let pod = json!({"metadata": {"name": "p", "namespace": "n"}});
-        world.insert(serde_json::from_value::<Pod>(pod).unwrap());
+        world.insert(&serde_json::from_value::<Pod>(pod).unwrap());
         let apply = |world: &World, manager, fields: Value| {
             let pod: Pod = world.get("n", "p").unwrap();
             Write::Status(StatusApply {
@@ -386,10 +386,10 @@ mod tests {
     #[test]
     fn a_new_object_of_an_old_name_is_another_one() {
         let mut world = World::default();
-        world.insert(config_map("a"));
+        world.insert(&config_map("a"));
         let old = get(&world, "a");
         world.remove::<ConfigMap>("n", "a");
-        world.insert(config_map("a"));
+        world.insert(&config_map("a"));
         world.apply(&[Write::delete(&old)]);
         assert!(world.get::<ConfigMap>("n", "a").is_some());
     }

@@ -208,7 +208,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn application(spec: Value) -> Application {
+    fn application(spec: &Value) -> Application {
         serde_json::from_value(json!({
             "apiVersion": "appstudio.redhat.com/v1alpha1", "kind": "Application",
             "metadata": {"name": "shop", "namespace": "n"}, "spec": spec,
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn an_application_lists_its_components() {
-        let application = application(json!({
+        let application = application(&json!({
             "displayName": "My Shop", "description": "sells",
             "gitOpsRepository": {"url": "https://git.example/gitops", "branch": "main"},
             "appModelRepository": {"url": ""},
@@ -271,7 +271,7 @@ mod tests {
         let mut twin = component("b", &git("https://git.example/b"));
         twin.spec.component_name = "a".into();
         let components = [twin, component("a", &git("https://git.example/a"))];
-        let error = of_application(&application(json!({"displayName": "x"})), &components).unwrap_err();
+        let error = of_application(&application(&json!({"displayName": "x"})), &components).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("already has a component with name a") && text.contains("a and b"), "{text}");
     }
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn a_component_without_a_source_is_named() {
         let components = [component("empty", &json!({}))];
-        let error = of_application(&application(json!({"displayName": "x"})), &components).unwrap_err();
+        let error = of_application(&application(&json!({"displayName": "x"})), &components).unwrap_err();
         assert_eq!(error, Error::NoSource { component: "empty".into() });
         assert_eq!(of_component(&components[0]).unwrap_err(), Error::NoSource { component: "empty".into() });
     }
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn names_that_look_like_other_types_stay_text() {
         let model =
-            of_application(&application(json!({"displayName": "yes", "description": "1e3"})), []).unwrap();
+            of_application(&application(&json!({"displayName": "yes", "description": "1e3"})), []).unwrap();
         assert_eq!(parse(&model)["metadata"], json!({"name": "yes", "description": "1e3"}));
     }
 }

@@ -22,7 +22,7 @@ where
 {
     let mut world = World::default();
     for object in objects {
-        world.insert(object);
+        world.insert(&object);
     }
     world
 }

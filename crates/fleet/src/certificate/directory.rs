@@ -110,7 +110,7 @@ mod tests {
 
     fn issued(name: &str) -> CertificateBundle {
         let now = "2024-03-01T12:00:00Z".parse().unwrap();
-        issue(&[name.to_owned()], Duration::from_secs(3600), now, None).unwrap()
+        issue(&[name.to_owned()], Duration::from_hours(1), now, None).unwrap()
     }
 
     /// As the kubelet does: a new directory, and a link that is swapped to it.

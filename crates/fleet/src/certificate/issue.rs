@@ -135,7 +135,7 @@ mod tests {
 
     use super::*;
 
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    const DAY: Duration = Duration::from_hours(24);
 
     fn start() -> Timestamp {
         "2024-03-01T12:00:00Z".parse().unwrap()

@@ -179,7 +179,7 @@ async fn stopping_finishes_what_is_in_hand_and_takes_nothing_new() {
 #[tokio::test]
 async fn counts_under_the_names_of_dashboards() {
     let bench = Bench::new();
-    let _run = bench.start(|_| async { Ok(Wake::After(Duration::from_secs(60))) });
+    let _run = bench.start(|_| async { Ok(Wake::After(Duration::from_mins(1))) });
     bench.object("a", 1);
     let count = || bench.metrics.reconciles.with_label_values(&["test", "requeue_after"]).get();
     until(|| count() == 1).await;

@@ -117,7 +117,7 @@ mod tests {
     const OURS: Finalizer = Finalizer::new("example.com/ours");
     const KEY: LabelKey = LabelKey::new("example.com/key");
 
-    fn config_map(metadata: Value) -> ConfigMap {
+    fn config_map(metadata: &Value) -> ConfigMap {
         serde_json::from_value(json!({ "metadata": metadata })).unwrap()
     }
 
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn keeps_foreign_finalizers_and_names_the_version_read() {
         let object = config_map(
-            json!({"name": "a", "uid": "u", "resourceVersion": "7", "finalizers": ["example.com/theirs"]}),
+            &json!({"name": "a", "uid": "u", "resourceVersion": "7", "finalizers": ["example.com/theirs"]}),
         );
         let write = MetadataPatch::of(&object).finalizer(OURS).into_write();
         assert_eq!(
@@ -154,21 +154,21 @@ mod tests {
 
     #[test]
     fn adds_no_finalizer_to_what_is_being_deleted() {
-        let object = config_map(json!({"name": "a", "deletionTimestamp": "2024-01-01T00:00:00Z"}));
+        let object = config_map(&json!({"name": "a", "deletionTimestamp": "2024-01-01T00:00:00Z"}));
         assert_eq!(MetadataPatch::of(&object).finalizer(OURS).into_write(), None);
     }
 
     #[test]
     fn removes_only_its_own_finalizer() {
         let object =
-            config_map(json!({"name": "a", "finalizers": ["example.com/ours", "example.com/theirs"]}));
+            config_map(&json!({"name": "a", "finalizers": ["example.com/ours", "example.com/theirs"]}));
         let write = MetadataPatch::of(&object).without_finalizer(OURS).into_write();
         assert_eq!(body(write)["metadata"]["finalizers"], json!(["example.com/theirs"]));
     }
 
     #[test]
     fn an_owner_with_a_known_uid_is_not_rewritten() {
-        let object = config_map(json!({"name": "a", "ownerReferences": [owner("1")]}));
+        let object = config_map(&json!({"name": "a", "ownerReferences": [owner("1")]}));
         let mut other = owner("1");
         other.controller = Some(true);
         assert_eq!(MetadataPatch::of(&object).owner(other).into_write(), None);
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn replaces_a_stale_owner() {
-        let object = config_map(json!({"name": "a", "ownerReferences": [owner("old"), owner("foreign")]}));
+        let object = config_map(&json!({"name": "a", "ownerReferences": [owner("old"), owner("foreign")]}));
         let write =
             MetadataPatch::of(&object).without_owners(|o| o.uid == "old").owner(owner("new")).into_write();
         let owners = body(write)["metadata"]["ownerReferences"].clone();
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn a_label_needs_no_version_and_null_removes_it() {
         let object = config_map(
-            json!({"name": "a", "uid": "u", "resourceVersion": "7", "labels": {"example.com/key": "1"}}),
+            &json!({"name": "a", "uid": "u", "resourceVersion": "7", "labels": {"example.com/key": "1"}}),
         );
         assert_eq!(MetadataPatch::of(&object).label(KEY, Some("1")).into_write(), None);
         let write = MetadataPatch::of(&object).label(KEY, None).into_write();

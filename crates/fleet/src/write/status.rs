@@ -200,7 +200,7 @@ mod tests {
     }
 
     /// A Deployment, because its status has both fields and conditions.
-    fn object(status: Value) -> Deployment {
+    fn object(status: &Value) -> Deployment {
         let metadata = json!({"name": "a", "namespace": "n", "uid": "u", "generation": 2});
         serde_json::from_value(json!({ "metadata": metadata, "status": status })).unwrap()
     }
@@ -224,7 +224,7 @@ mod tests {
 
     /// Conditions of a Deployment are another type than ours: patch its JSON instead.
     fn patch(status: &Value) -> StatusPatch {
-        let mut patch = StatusPatch::of(&object(json!({})), MANAGER, now());
+        let mut patch = StatusPatch::of(&object(&json!({})), MANAGER, now());
         patch.current = status.as_object().unwrap().clone();
         patch
     }

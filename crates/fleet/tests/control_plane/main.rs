@@ -3,8 +3,10 @@
 
 mod certificate;
 mod leader;
+mod running;
 mod served;
 mod webhook;
+mod writer;
 
 use kube::Client;
 use testkit::ControlPlane;

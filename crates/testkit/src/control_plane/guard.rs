@@ -9,8 +9,9 @@
 //! threads of tests end early.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{PipeWriter, pipe};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -66,6 +67,8 @@ impl Folder {
 
         let path = tempfile::Builder::new()
             .prefix(PREFIX)
+            // Keys of administrators lie here.
+            .permissions(Permissions::from_mode(0o700))
             .tempdir_in(parent)
             .with_context(|| format!("create a folder in {}", parent.display()))?
             .keep();
@@ -88,7 +91,7 @@ impl Folder {
         &self.path
     }
 
-    /// Writes a file that only this user can read.
+    /// Writes a file here.
     pub(super) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> anyhow::Result<PathBuf> {
         let path = self.path.join(name);
         fs::write(&path, content).with_context(|| format!("write {}", path.display()))?;
@@ -217,6 +220,14 @@ mod tests {
         assert!(unrelated.exists());
         assert!(in_use.path().exists());
         assert!(next.path().exists());
+    }
+
+    #[test]
+    fn only_its_user_can_look_into_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = Folder::create(parent.path()).unwrap();
+        let mode = fs::metadata(folder.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use fleet_api::AnnotationKey;
 
-/// Application annotation: failed attempts to clean up on deletion, a decimal number. `0` is written together with
-/// the finalizer; at [`FINALIZE_ATTEMPTS`] the clean-up is given up.
+/// Application annotation: failed attempts to clean up on deletion, a decimal number. `0` is written together
+/// with the finalizer; at [`FINALIZE_ATTEMPTS`] the clean-up is given up.
 pub const FINALIZE_COUNT: AnnotationKey = AnnotationKey::new("finalizeCount");
 
 /// How often cleaning up an Application is tried before it goes without.

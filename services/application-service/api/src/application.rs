@@ -52,12 +52,12 @@ pub struct ApplicationSpec {
     /// What the application is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Where the model of the application is kept; never changes. Absent or with an empty `url` means beside the
-    /// GitOps resources.
+    /// Where the model of the application is kept; never changes. Absent or with an empty `url` means beside
+    /// the GitOps resources.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_model_repository: Option<RepositoryLocation>,
-    /// Where the GitOps resources are kept; never changes. Absent or with an empty `url` means a repository that
-    /// the service makes, if it keeps GitOps resources at all.
+    /// Where the GitOps resources are kept; never changes. Absent or with an empty `url` means a repository
+    /// that the service makes, if it keeps GitOps resources at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git_ops_repository: Option<RepositoryLocation>,
 }

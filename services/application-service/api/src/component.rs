@@ -67,8 +67,8 @@ pub struct ComponentSpec {
     #[schemars(!default, regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     #[serde(default)]
     pub application: String,
-    /// Secret of the same namespace. With a Git source, its key `password` holds a token for the repository; with
-    /// an image source it is used to pull the image.
+    /// Secret of the same namespace. With a Git source, its key `password` holds a token for the repository;
+    /// with an image source it is used to pull the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
     /// Where the source code lives. Absent for a Component that is an image made elsewhere.
@@ -95,16 +95,16 @@ pub struct ComponentSpec {
     /// True if no GitOps resources are wanted. Absent means false.
     #[serde(default, rename = "skipGitOpsResourceGeneration", skip_serializing_if = "Option::is_none")]
     pub skip_git_ops_resource_generation: Option<bool>,
-    /// Names of Components whose source is updated, by pull request, to each new image of this one. Must not lead
-    /// back to this one. Unknown names are fine.
+    /// Names of Components whose source is updated, by pull request, to each new image of this one. Must not
+    /// lead back to this one. Unknown names are fine.
     #[schemars(length(max = 1000), inner(length(max = 253)))]
     #[serde(default, rename = "build-nudges-ref", skip_serializing_if = "Vec::is_empty")]
     pub build_nudges_ref: Vec<String>,
     /// What to do once. Each is removed when it has been taken up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actions: Option<ComponentActions>,
-    /// True if no pull request is wanted that removes the build pipelines when the Component is deleted. Absent
-    /// means false.
+    /// True if no pull request is wanted that removes the build pipelines when the Component is deleted.
+    /// Absent means false.
     #[serde(default, rename = "skip-offboarding-pr", skip_serializing_if = "Option::is_none")]
     pub skip_offboarding_pr: Option<bool>,
     /// The build pipeline of the versions that name none. Absent means the platform's.
@@ -199,8 +199,8 @@ pub struct GitOpsStatus {
     pub resource_generation_skipped: Option<bool>,
 }
 
-// The rules below stand at the root, not in the spec, so that the stub of a ComponentDetectionQuery, which is a
-// spec whose name may change with the next detection, does not carry them.
+// The rules below stand at the root, not in the spec, so that the stub of a ComponentDetectionQuery, which is
+// a spec whose name may change with the next detection, does not carry them.
 
 /// A new Component has something to build or an image.
 fn has_a_source() -> Rule {

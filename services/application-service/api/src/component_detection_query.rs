@@ -53,8 +53,8 @@ pub struct ComponentDetectionQuerySpec {
     /// Secret of the same namespace whose key `password` holds a token for the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
-    /// True if the names of all proposed Components get a random suffix. Absent means false: only those get one
-    /// whose name is taken.
+    /// True if the names of all proposed Components get a random suffix. Absent means false: only those get
+    /// one whose name is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generate_component_name: Option<bool>,
 }

@@ -1,4 +1,5 @@
-//! Conditions of the kinds of this crate, as their writers set them. A variant is a legal pair of status and reason.
+//! Conditions of the kinds of this crate, as their writers set them. A variant is a legal pair of status and
+//! reason.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -151,8 +152,8 @@ impl ConditionState for GitOpsResourcesForceGenerated {
     }
 }
 
-/// Component condition `NudgesAcyclic`: whether `build-nudges-ref`, followed from Component to Component, never
-/// leads back. Ours.
+/// Component condition `NudgesAcyclic`: whether `build-nudges-ref`, followed from Component to Component,
+/// never leads back. Ours.
 #[derive(Clone, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 pub enum NudgesAcyclic {
     Acyclic,
@@ -247,8 +248,9 @@ impl ConditionState for Completed {
     }
 }
 
-/// `SnapshotEnvironmentBinding` condition `AllComponentsDeployed` in `componentDeploymentConditions`: whether the
-/// cluster runs the commits that the binding asks for. Written by gitops-service, read by integration-service.
+/// `SnapshotEnvironmentBinding` condition `AllComponentsDeployed` in `componentDeploymentConditions`: whether
+/// the cluster runs the commits that the binding asks for. Written by gitops-service, read by
+/// integration-service.
 #[derive(Clone, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 pub enum AllComponentsDeployed {
     CommitsSynced { total: usize },

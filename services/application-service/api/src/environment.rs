@@ -33,7 +33,8 @@ pub struct EnvironmentSpec {
     pub display_name: String,
     /// How Snapshots come here: `Manual` or `AppStudioAutomated`.
     pub deployment_strategy: String,
-    /// Environment of the same namespace that is promoted from. Absent or empty means that Snapshots come here first.
+    /// Environment of the same namespace that is promoted from. Absent or empty means that Snapshots come
+    /// here first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_environment: Option<String>,
     /// Words by which Environments are told apart, such as `managed` or `ephemeral`.
@@ -105,7 +106,9 @@ pub struct DeploymentTargetClaimReference {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new(
-        "self.?clusterType.orValue('') != 'Kubernetes' || self.?kubernetesCredentials.?ingressDomain.orValue('') != ''"
+        "!has(self.clusterType) || self.clusterType != 'Kubernetes' \
+         || (has(self.kubernetesCredentials) && has(self.kubernetesCredentials.ingressDomain) \
+         && self.kubernetesCredentials.ingressDomain != '')"
     ).message("ingress domain cannot be empty if cluster is of type Kubernetes")
 )]
 #[serde(rename_all = "camelCase")]

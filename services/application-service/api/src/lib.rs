@@ -1,5 +1,5 @@
-//! The application and environment API, group `appstudio.redhat.com`, version `v1alpha1`: one module per kind,
-//! and the labels, annotations, finalizers and conditions that belong to these kinds.
+//! The application and environment API, group `appstudio.redhat.com`, version `v1alpha1`: one module per
+//! kind, and the labels, annotations, finalizers and conditions that belong to these kinds.
 //!
 //! ```text
 //! Application ◀── Component ◀── (builds) ── Snapshot ──┐
@@ -11,9 +11,9 @@
 //! Types and constants only. What can be judged by looking at one object alone is judged by the schemas here
 //! (`validation`), so that it holds while no service runs.
 //!
-//! Fields that the API does not require may be absent in any object that is read. Fields that only the schema of
-//! this version requires are read as empty when they are absent: one object that a newer program stored must not
-//! break the watch of all others.
+//! Fields that the API does not require may be absent in any object that is read. Fields that only the schema
+//! of this version requires are read as empty when they are absent: one object that a newer program stored
+//! must not break the watch of all others.
 
 #![expect(unreachable_pub, reason = "kube's derive puts a public copy of each struct into a function")]
 

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 /// For each `spec` and `status`: unknown fields stay, and optional means absent.
 ///
-/// - Fields of a newer version of these kinds are kept, at every level: a level that lists its properties prunes
-///   all others unless it says itself that it keeps them.
+/// - Fields of a newer version of these kinds are kept, at every level: a level that lists its properties
+///   prunes all others unless it says itself that it keeps them.
 /// - An optional field is not nullable: the API server drops a null, as it does for the Go clients' types. A
 ///   stored null would count as present in a CEL rule.
 pub(crate) fn stored(schema: &mut Schema) {
@@ -18,8 +18,8 @@ pub(crate) fn stored(schema: &mut Schema) {
     transform_subschemas(&mut stored, schema);
 }
 
-/// For a copy of another kind's type: its shape is checked, its rules are not. They are applied when the copy is
-/// used; here they would only stop a status from being written, or cost more than a list of them may.
+/// For a copy of another kind's type: its shape is checked, its rules are not. They are applied when the copy
+/// is used; here they would only stop a status from being written, or cost more than a list of them may.
 pub(crate) fn without_rules(schema: &mut Schema) {
     schema.remove("x-kubernetes-validations");
     transform_subschemas(&mut without_rules, schema);

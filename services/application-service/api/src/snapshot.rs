@@ -1,5 +1,5 @@
-//! Snapshot: the images of an Application that are tested and released together. Its behaviour and its conditions
-//! belong to integration-service.
+//! Snapshot: the images of an Application that are tested and released together. Its behaviour and its
+//! conditions belong to integration-service.
 
 use std::collections::BTreeMap;
 

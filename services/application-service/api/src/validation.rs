@@ -5,8 +5,8 @@
 //! - a rule on the whole object cannot be skipped so, for metadata always changes: it compares with the old
 //!   object, which `optionalOldSelf` makes absent on create.
 //!
-//! The API server refuses rules that could be slow. It estimates from the declared `maxLength` and `maxItems`, which
-//! it forgets behind `.?field.orValue(…)`: rules say `has(…) ? … : …` instead.
+//! The API server refuses rules that could be slow. It estimates from the declared `maxLength` and
+//! `maxItems`, which it forgets behind `.?field.orValue(…)`: rules say `has(…) ? … : …` instead.
 
 use kube::core::{Message, Rule};
 
@@ -45,8 +45,8 @@ pub(crate) fn immutable(what: &str) -> Rule {
         .message(Message::Expression(format!("'{what} cannot be updated to ' + self")))
 }
 
-/// On the struct with the optional repository `field`: it never changes, and none is the same as an empty one,
-/// which Go clients send.
+/// On the struct with the optional repository `field`: it never changes, and none is the same as an empty
+/// one, which Go clients send.
 pub(crate) fn immutable_repository(field: &str, what: &str) -> Rule {
     let parts = |of: &str| {
         let path = format!("{of}.{field}");
@@ -69,7 +69,8 @@ pub(crate) fn shown_url(url: &str) -> String {
     format!("({url}.matches('{USERINFO}') ? 'a URL with <TOKEN>' : {url})")
 }
 
-/// On a URL: empty, or absolute and https. Forges are reached by https only: a token travels with each request.
+/// On a URL: empty, or absolute and https. Forges are reached by https only: a token travels with each
+/// request.
 pub(crate) fn https_url() -> Rule {
     Rule::new(
         "self == '' || (isURL(self) && url(self).getScheme() == 'https' && url(self).getHostname() != '' \

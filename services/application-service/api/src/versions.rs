@@ -1,4 +1,5 @@
-//! The part of a Component that names several versions (branches) of one repository, each with builds of its own.
+//! The part of a Component that names several versions (branches) of one repository, each with builds of its
+//! own.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -134,7 +134,7 @@ mod tests {
     fn a_target_that_comes_later_is_told() {
         let mut world = world([nudging("a", &["c"])]);
         settle(&mut world);
-        world.insert(nudging("c", &[]));
+        world.insert(&nudging("c", &[]));
         settle(&mut world);
         assert_eq!(nudged_by(&world, "c"), ["a"]);
     }
@@ -146,7 +146,7 @@ mod tests {
         for name in ["a", "b", "c"] {
             let (reason, message) = verdict(&world, name).unwrap();
             assert_eq!(reason, "CycleDetected");
-            assert!(message.contains("a") && message.contains("b") && message.contains("c"), "{message}");
+            assert!(message.contains(" -> "), "{message}");
         }
         world.edit::<Component>("n", "c", |c| c.spec.build_nudges_ref.clear());
         settle(&mut world);

@@ -42,7 +42,7 @@ async fn scenario_3_a_new_display_name_reaches_the_model() -> anyhow::Result<()>
     let service = Service::start().await?;
     let applications = service.applications();
     let spec = json!({"displayName": "Old", "gitOpsRepository": {"url": "https://git.example/gitops"}});
-    applications.create(&PostParams::default(), &application("shop", spec)).await?;
+    applications.create(&PostParams::default(), &application("shop", &spec)).await?;
     let created =
         wait_for(&applications, "shop", "Created", DEADLINE, has_condition("Created", Truth::True)).await?;
     let status = created.status.unwrap_or_default();
@@ -68,7 +68,7 @@ async fn a_transition_is_an_event() -> anyhow::Result<()> {
     let service = Service::start().await?;
     service
         .applications()
-        .create(&PostParams::default(), &application("shop", json!({"displayName": "Shop"})))
+        .create(&PostParams::default(), &application("shop", &json!({"displayName": "Shop"})))
         .await?;
     let events =
         kube::Api::<k8s_openapi::api::events::v1::Event>::namespaced(service.admin(), &service.tenant);
@@ -91,7 +91,9 @@ async fn a_transition_is_an_event() -> anyhow::Result<()> {
 async fn scenario_13_a_deleted_component_leaves_the_model() -> anyhow::Result<()> {
     let service = Service::start().await?;
     let (applications, components) = (service.applications(), service.components());
-    applications.create(&PostParams::default(), &application("shop", json!({"displayName": "Shop"}))).await?;
+    applications
+        .create(&PostParams::default(), &application("shop", &json!({"displayName": "Shop"})))
+        .await?;
     for name in ["api", "web"] {
         components.create(&PostParams::default(), &git_component(name, "shop")).await?;
     }
@@ -112,7 +114,9 @@ async fn scenario_13_an_application_takes_its_twenty_components_along() -> anyho
     let service = Service::start().await?;
     service.plane.controllers().await?;
     let (applications, components) = (service.applications(), service.components());
-    applications.create(&PostParams::default(), &application("shop", json!({"displayName": "Shop"}))).await?;
+    applications
+        .create(&PostParams::default(), &application("shop", &json!({"displayName": "Shop"})))
+        .await?;
     for i in 0..20 {
         components.create(&PostParams::default(), &git_component(&format!("c{i}"), "shop")).await?;
     }

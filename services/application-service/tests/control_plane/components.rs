@@ -22,7 +22,7 @@ async fn scenario_5_a_component_before_its_application_converges() -> anyhow::Re
 
     let shop = service
         .applications()
-        .create(&PostParams::default(), &application("shop", json!({"displayName": "Shop"})))
+        .create(&PostParams::default(), &application("shop", &json!({"displayName": "Shop"})))
         .await?;
     let created =
         wait_for(&components, "api", "Created", DEADLINE, has_condition("Created", Truth::True)).await?;
@@ -34,10 +34,12 @@ async fn scenario_5_a_component_before_its_application_converges() -> anyhow::Re
 async fn scenario_7_the_model_and_the_status_follow_an_image() -> anyhow::Result<()> {
     let service = Service::start().await?;
     let (applications, components) = (service.applications(), service.components());
-    applications.create(&PostParams::default(), &application("shop", json!({"displayName": "Shop"}))).await?;
+    applications
+        .create(&PostParams::default(), &application("shop", &json!({"displayName": "Shop"})))
+        .await?;
     let spec =
         json!({"componentName": "web", "application": "shop", "containerImage": "images.example/web:1"});
-    components.create(&PostParams::default(), &component("web", spec)).await?;
+    components.create(&PostParams::default(), &component("web", &spec)).await?;
     for image in ["images.example/web:1", "images.example/web:2"] {
         let patch = json!({"spec": {"containerImage": image}});
         components.patch("web", &PatchParams::default(), &Patch::Merge(&patch)).await?;
@@ -62,7 +64,7 @@ async fn scenario_10_value_from_is_refused_and_counts_once() -> anyhow::Result<(
     let components = service.components();
     service
         .applications()
-        .create(&PostParams::default(), &application("shop", json!({"displayName": "Shop"})))
+        .create(&PostParams::default(), &application("shop", &json!({"displayName": "Shop"})))
         .await?;
     let mut api = git_component("api", "shop");
     api.spec.env = serde_json::from_value(json!([
@@ -97,7 +99,7 @@ async fn a_missing_secret_is_named_and_the_component_goes_on_when_it_is_there() 
     let components = service.components();
     service
         .applications()
-        .create(&PostParams::default(), &application("shop", json!({"displayName": "Shop"})))
+        .create(&PostParams::default(), &application("shop", &json!({"displayName": "Shop"})))
         .await?;
     let mut api = git_component("api", "shop");
     api.spec.secret = Some("token".into());
@@ -123,7 +125,7 @@ async fn a_missing_secret_is_named_and_the_component_goes_on_when_it_is_there() 
 async fn objects_with_the_original_s_finalizers_can_be_deleted() -> anyhow::Result<()> {
     let service = Service::start().await?;
     let (applications, components) = (service.applications(), service.components());
-    let mut shop = application("shop", json!({"displayName": "Shop"}));
+    let mut shop = application("shop", &json!({"displayName": "Shop"}));
     shop.metadata.finalizers = Some(vec![finalizers::APPLICATION.into()]);
     applications.create(&PostParams::default(), &shop).await?;
     let mut api = git_component("api", "shop");
@@ -141,7 +143,9 @@ async fn objects_with_the_original_s_finalizers_can_be_deleted() -> anyhow::Resu
 async fn a_name_given_twice_is_told_on_the_application() -> anyhow::Result<()> {
     let service = Service::start().await?;
     let (applications, components) = (service.applications(), service.components());
-    applications.create(&PostParams::default(), &application("shop", json!({"displayName": "Shop"}))).await?;
+    applications
+        .create(&PostParams::default(), &application("shop", &json!({"displayName": "Shop"})))
+        .await?;
     wait_for(&applications, "shop", "Created", DEADLINE, has_condition("Created", Truth::True)).await?;
     for name in ["a", "b"] {
         let mut twin = git_component(name, "shop");

@@ -31,7 +31,7 @@ async fn with_a_nudging_b() -> anyhow::Result<(Service, Api<Component>)> {
     let service = Service::start().await?;
     service
         .applications()
-        .create(&PostParams::default(), &application("shop", json!({"displayName": "Shop"})))
+        .create(&PostParams::default(), &application("shop", &json!({"displayName": "Shop"})))
         .await?;
     let components = service.components();
     create(&components, &nudging("b", &[])).await?;

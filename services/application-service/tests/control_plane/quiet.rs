@@ -1,5 +1,6 @@
 //! Scenario 25, and what a restart costs.
 
+use application_service_api::Component;
 use fleet_api::Truth;
 use futures::StreamExt as _;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -14,7 +15,9 @@ const COMPONENTS: usize = 1000;
 async fn scenario_25_touching_one_of_a_thousand_costs_one_write() -> anyhow::Result<()> {
     let mut service = Service::start().await?;
     let (applications, components) = (service.applications(), service.components());
-    applications.create(&PostParams::default(), &application("shop", json!({"displayName": "Shop"}))).await?;
+    applications
+        .create(&PostParams::default(), &application("shop", &json!({"displayName": "Shop"})))
+        .await?;
     let created =
         futures::stream::iter(0..COMPONENTS).map(|i| {
             let components = components.clone();
@@ -29,7 +32,8 @@ async fn scenario_25_touching_one_of_a_thousand_costs_one_write() -> anyhow::Res
     let user = service.installed.user()?;
     eventually(DEADLINE * 4, "all Components to be created", async || {
         let list = components.list(&Default::default()).await?;
-        let done = list.iter().filter(|c| has_condition("Created", Truth::True)(*c)).count();
+        let is_created = has_condition::<Component>("Created", Truth::True);
+        let done = list.iter().filter(|component| is_created(component)).count();
         anyhow::ensure!(done == COMPONENTS, "{done} of {COMPONENTS}");
         let shop = applications.get("shop").await?;
         let devfile = shop.status.and_then(|status| status.devfile).unwrap_or_default();

@@ -18,7 +18,7 @@ async fn the_base_grants_exactly_what_is_used() -> anyhow::Result<()> {
     let secrets =
         kube::Api::<k8s_openapi::api::core::v1::Secret>::namespaced(service.admin(), &service.tenant);
     secrets.create(&PostParams::default(), &builders::secret(&service.tenant, "token", [])).await?;
-    let mut shop = application("shop", json!({"displayName": "Shop"}));
+    let mut shop = application("shop", &json!({"displayName": "Shop"}));
     shop.metadata.finalizers = Some(vec![application_service_api::finalizers::APPLICATION.into()]);
     applications.create(&PostParams::default(), &shop).await?;
     let mut api = git_component("api", "shop");

@@ -136,11 +136,11 @@ pub(crate) async fn create_if_absent(api: &Api<Component>, component: &Component
     }
 }
 
-pub(crate) fn application(name: &str, spec: Value) -> Application {
+pub(crate) fn application(name: &str, spec: &Value) -> Application {
     object("Application", name, spec)
 }
 
-pub(crate) fn component(name: &str, spec: Value) -> Component {
+pub(crate) fn component(name: &str, spec: &Value) -> Component {
     object("Component", name, spec)
 }
 
@@ -149,11 +149,11 @@ pub(crate) fn git_component(name: &str, application: &str) -> Component {
     let url = format!("https://git.example/acme/{name}");
     component(
         name,
-        json!({"componentName": name, "application": application, "source": {"git": {"url": url}}}),
+        &json!({"componentName": name, "application": application, "source": {"git": {"url": url}}}),
     )
 }
 
-fn object<K: serde::de::DeserializeOwned>(kind: &str, name: &str, spec: Value) -> K {
+fn object<K: serde::de::DeserializeOwned>(kind: &str, name: &str, spec: &Value) -> K {
     let object = json!({
         "apiVersion": "appstudio.redhat.com/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec,
     });

@@ -59,9 +59,27 @@ async fn conditions_of_two_appliers_stand_side_by_side() {
     assert_eq!(types, ["Created", "Updated"], "in the order of their appearance");
 }
 
+/// A proposed Component has the shape of a Component, so that it can be taken over as it is.
+#[tokio::test]
+async fn proposed_components_have_the_shape_of_components() {
+    let plane = cluster::serving().await;
+    let namespace = plane.namespace("stubs").await.unwrap();
+    let object = detection();
+    let api = cluster::api_of(plane, &namespace, &object);
+    api.create(&PostParams::default(), &cluster::object(&object)).await.unwrap();
+    for (name, taken) in [("frontend", true), ("Front End", false)] {
+        let found =
+            json!({"componentStub": {"componentName": name, "application": "insert-application-name"}});
+        let patch = Patch::Merge(json!({"status": {"componentDetected": {"found": found}}}));
+        let answer = refusal(api.patch_status("valid", &PatchParams::default(), &patch).await);
+        assert_eq!(answer.is_none(), taken, "{name}: {answer:?}");
+    }
+}
+
 const FINALIZER: &str = "test.example.com/finalizer";
 
-/// An object that was valid before our rules came can be edited elsewhere, get a status, lose its finalizer and go.
+/// An object that was valid before our rules came can be edited elsewhere, get a status, lose its finalizer
+/// and go.
 #[rstest]
 #[case::application(
     "applications",

@@ -48,7 +48,7 @@ fn cause(world: &World, type_: &str) -> String {
 #[test]
 fn belongs_to_its_application_and_is_modelled() {
     let mut world = world([application("shop")]);
-    world.insert(component("api").of("shop").build());
+    world.insert(&component("api").of("shop").build());
     settle(&mut world);
     assert!(is_ok(&world, "Created"));
     let owners = api(&world).owner_references().to_vec();
@@ -64,10 +64,10 @@ fn belongs_to_its_application_and_is_modelled() {
 #[test]
 fn a_component_before_its_application_converges_when_that_exists() {
     let mut world = world::<Application>([]);
-    world.insert(component("api").of("shop").build());
+    world.insert(&component("api").of("shop").build());
     settle(&mut world);
     assert!(cause(&world, "Created").contains("Application shop"), "{}", cause(&world, "Created"));
-    world.insert(application("shop"));
+    world.insert(&application("shop"));
     settle(&mut world);
     assert!(is_ok(&world, "Created"));
     assert!(condition(&world, "Updated").is_none());
@@ -76,7 +76,7 @@ fn a_component_before_its_application_converges_when_that_exists() {
 #[test]
 fn says_nothing_of_a_missing_application_in_the_first_moments() {
     let mut world = world::<Application>([]);
-    world.insert(component("api").of("shop").build());
+    world.insert(&component("api").of("shop").build());
     let observed = Observed { now: now(), ..seen(&world) };
     let decision = decide(&observed);
     assert_eq!((decision.hold, decision.writes), (Some(Hold::JustCreated), vec![]));
@@ -89,7 +89,7 @@ fn gives_no_owner_that_is_being_deleted() {
     shop.metadata.finalizers = Some(vec!["example.com/theirs".into()]);
     let mut world = world([shop]);
     world.remove::<Application>("n", "shop");
-    world.insert(component("api").of("shop").build());
+    world.insert(&component("api").of("shop").build());
     settle(&mut world);
     assert!(cause(&world, "Created").contains("being deleted"));
     assert!(api(&world).owner_references().is_empty());
@@ -100,7 +100,7 @@ fn gives_no_owner_that_is_being_deleted() {
 #[case::flux("kustomize.toolkit.fluxcd.io/name")]
 fn gives_no_owner_to_what_a_gitops_tool_tracks(#[case] key: &str) {
     let mut world = world([application("shop")]);
-    world.insert(component("api").of("shop").annotation(key, "x").build());
+    world.insert(&component("api").of("shop").annotation(key, "x").build());
     settle(&mut world);
     assert!(is_ok(&world, "Created"));
     assert!(api(&world).owner_references().is_empty());
@@ -109,10 +109,10 @@ fn gives_no_owner_to_what_a_gitops_tool_tracks(#[case] key: &str) {
 #[test]
 fn an_owner_of_an_earlier_application_is_replaced() {
     let mut world = world([application("shop")]);
-    world.insert(component("api").of("shop").build());
+    world.insert(&component("api").of("shop").build());
     settle(&mut world);
     world.remove::<Application>("n", "shop");
-    world.insert(application("shop"));
+    world.insert(&application("shop"));
     let shop: Application = world.get("n", "shop").unwrap();
     settle(&mut world);
     let uids: Vec<_> = api(&world).owner_references().iter().map(|owner| owner.uid.clone()).collect();
@@ -127,7 +127,7 @@ fn a_secret_that_cannot_be_found_is_named_and_asked_for_again(
     #[case] expected: &str,
 ) {
     let mut world = world([application("shop")]);
-    world.insert(component("api").of("shop").secret("token").build());
+    world.insert(&component("api").of("shop").secret("token").build());
     let decision = decide(&seen_with(&world, secret));
     assert_eq!(decision.wake, Wake::After(SECRET_RETRY));
     world.apply(&decision.writes);
@@ -140,7 +140,7 @@ fn a_secret_that_cannot_be_found_is_named_and_asked_for_again(
 #[test]
 fn a_variable_with_value_from_is_refused_by_name() {
     let mut world = world([application("shop")]);
-    world.insert(component("api").of("shop").env_from("TOKEN").build());
+    world.insert(&component("api").of("shop").env_from("TOKEN").build());
     settle(&mut world);
     assert!(cause(&world, "Created").contains("variable TOKEN has valueFrom"));
 }
@@ -149,7 +149,7 @@ fn a_variable_with_value_from_is_refused_by_name() {
 #[test]
 fn the_status_follows_the_image() {
     let mut world = world([application("shop")]);
-    world.insert(component("api").of("shop").image("images.example/api:1").build());
+    world.insert(&component("api").of("shop").image("images.example/api:1").build());
     settle(&mut world);
     assert!(condition(&world, "Updated").is_none());
     world.edit::<Component>("n", "api", |api| api.spec.container_image = Some("images.example/api:2".into()));
@@ -161,7 +161,7 @@ fn the_status_follows_the_image() {
 #[test]
 fn an_error_after_creation_keeps_the_model_and_is_an_update_that_failed() {
     let mut world = world([application("shop")]);
-    world.insert(component("api").of("shop").build());
+    world.insert(&component("api").of("shop").build());
     settle(&mut world);
     let model = api(&world).status.unwrap().devfile;
     world.remove::<Application>("n", "shop");
@@ -177,7 +177,7 @@ fn leaves_what_other_services_wrote() {
     let mut api_component = component("api").of("shop").build();
     api_component.status =
         Some(serde_json::from_value(json!({"lastBuiltCommit": "abc", "build-nudged-by": ["x"]})).unwrap());
-    world.insert(api_component);
+    world.insert(&api_component);
     settle(&mut world);
     let status = api(&world).status.unwrap();
     assert_eq!(status.last_built_commit.as_deref(), Some("abc"));
@@ -187,7 +187,7 @@ fn leaves_what_other_services_wrote() {
 #[test]
 fn a_finalizer_of_the_original_does_not_hold_a_deletion_up() {
     let mut world = world([application("shop")]);
-    world.insert(component("api").of("shop").finalizer(finalizers::COMPONENT.as_str()).build());
+    world.insert(&component("api").of("shop").finalizer(finalizers::COMPONENT.as_str()).build());
     world.remove::<Component>("n", "api");
     world.apply(&decide(&seen(&world)).writes);
     assert!(world.get::<Component>("n", "api").is_none());
@@ -221,7 +221,7 @@ fn any_world() -> impl Strategy<Value = World> {
                     ..OwnerReference::default()
                 }]);
             }
-            world.insert(api);
+            world.insert(&api);
             world
         },
     )
