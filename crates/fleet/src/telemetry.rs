@@ -1,5 +1,7 @@
 //! Logs on standard error, traces to an OTLP collector.
 
+use std::io::IsTerminal as _;
+
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
@@ -50,7 +52,10 @@ pub(crate) fn start(service: &'static str, args: &Args) -> Result<Telemetry, Err
             .with_span_list(false)
             .with_writer(std::io::stderr)
             .boxed(),
-        LogFormat::Text => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
+        LogFormat::Text => tracing_subscriber::fmt::layer()
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_writer(std::io::stderr)
+            .boxed(),
     };
     // An error means that there is one already: a second service in one process, as tests have, shares its log.
     let _ = tracing_subscriber::registry().with(traces).with(log.with_filter(filter)).try_init();

@@ -12,7 +12,7 @@
 //! A control plane belongs to no async runtime and can be used from many. Clients do belong to the runtime that
 //! they were made on: make one per test.
 
-mod guard;
+pub(crate) mod guard;
 mod identity;
 mod launch;
 mod namespace;

@@ -3,6 +3,9 @@
 
 pub mod builders;
 mod control_plane;
+pub mod crd;
+pub mod drill;
+pub mod faults;
 mod install;
 pub mod ledger;
 pub mod manifests;

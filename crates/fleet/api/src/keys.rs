@@ -16,8 +16,20 @@ pub const VELERO_RESTORE: LabelKey = LabelKey::new("velero.io/restore-name");
 
 /// Annotation or label by which a GitOps tool marks what it keeps in sync with a repository. Such objects get
 /// no ownerReference from us: the tool would fight over a deletion.
-pub const GITOPS_TRACKING: [&str; 3] = [
-    "argocd.argoproj.io/tracking-id",
-    "kustomize.toolkit.fluxcd.io/name",
-    "helm.toolkit.fluxcd.io/name",
-];
+pub const GITOPS_TRACKING: [&str; 3] =
+    ["argocd.argoproj.io/tracking-id", "kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name"];
+
+/// On a `PipelineRun`: what it is for, in the words of the service that started it.
+pub const PIPELINE_TYPE: LabelKey = LabelKey::new("pipelines.appstudio.openshift.io/type");
+
+/// On a `PipelineRun` or a Snapshot: name of the Application.
+pub const APPLICATION: LabelKey = LabelKey::new("appstudio.openshift.io/application");
+
+/// On a `PipelineRun` or a Snapshot: name of the Component that it was built for.
+pub const COMPONENT: LabelKey = LabelKey::new("appstudio.openshift.io/component");
+
+/// On a `PipelineRun`: `<namespace>/<name>` of the object that it belongs to, in whatever namespace or cluster.
+pub const PRIMARY_RESOURCE: AnnotationKey = AnnotationKey::new("operator-sdk/primary-resource");
+
+/// On a `PipelineRun`: `<kind>.<group>` of that object.
+pub const PRIMARY_RESOURCE_TYPE: AnnotationKey = AnnotationKey::new("operator-sdk/primary-resource-type");

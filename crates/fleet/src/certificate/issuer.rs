@@ -166,22 +166,24 @@ impl Issuer {
 
         let bundle = issue(&self.names, self.timing.lifetime, now, current.as_deref())?;
         let trusted = self.trust(&bundle.ca_pem).await;
-        if !matches!(step, Step::Replace { .. }) {
+        let trusted = if matches!(step, Step::Replace { .. }) {
+            // There is nothing to lose: whoever trusts the new one already is served.
+            trusted
+        } else {
             // What is served now is trusted everywhere: keep it until the new one is, too.
             trusted?;
             tokio::time::sleep(self.timing.settle).await;
             if !leadership.is_held() {
                 return Ok(());
             }
-        } else if let Err(error) = trusted {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(service = %self.service, error, "The new webhook certificate is not trusted everywhere yet");
-        }
+            Ok(())
+        };
         let write = |source| Error::Write { name: self.store.name.clone(), source };
         self.store.write(stored.as_ref(), &bundle).await.map_err(write)?;
         tracing::info!(service = %self.service, not_after = %bundle.not_after, "Issued a webhook certificate");
         self.publish(bundle);
-        Ok(())
+        // An error here makes the next look come soon, which repairs the others.
+        trusted
     }
 
     /// Goes through all targets; the first error is returned, the others are logged.

@@ -93,6 +93,7 @@ pub(crate) async fn feed<K: Stored>(
         config = config.fields(&watch.fields);
     }
     let mut listed = Some(listed);
+    let mut until_next_list = RetryDelays::default();
     loop {
         let mut events = pin!(watcher(api.clone(), config.clone()).backoff(RetryDelays::default()));
         let mut list: Option<(HashSet<ObjectKey>, Instant)> = None;
@@ -115,12 +116,24 @@ pub(crate) async fn feed<K: Stored>(
                         listed();
                     }
                 }
-                Ok(Event::Apply(object)) => store.apply(object),
-                Ok(Event::Delete(object)) => store.delete(&object),
+                Ok(Event::Apply(object)) => {
+                    until_next_list.reset();
+                    store.apply(object);
+                }
+                Ok(Event::Delete(object)) => {
+                    until_next_list.reset();
+                    store.delete(&object);
+                }
                 Err(error) if lacks_streaming_lists(&error, &config) => {
                     debug!(kind = %kind, "API server has no streaming lists; listing by pages");
                     config.initial_list_strategy = watcher::InitialListStrategy::ListWatch;
                     config.page_size = Some(500);
+                    break;
+                }
+                Err(error) if is_expired(&error) => {
+                    metrics.errors.with_label_values(&[&*kind]).inc();
+                    debug!(kind = %kind, "The version to watch from is too old; listing anew");
+                    tokio::time::sleep(until_next_list.next_delay()).await;
                     break;
                 }
                 Err(error) => {
@@ -138,6 +151,12 @@ fn lacks_streaming_lists(error: &watcher::Error, config: &watcher::Config) -> bo
         && matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 422 || status.code == 400)
 }
 
+/// The server refuses to go on from the version that we know. The watcher itself starts over only if it is told so within
+/// a watch, and would ask for this version for ever.
+fn is_expired(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 410)
+}
+
 /// Delays between attempts of a broken watch: doubling with jitter, from 0.2 s to 30 s. A watch that worked for a
 /// while begins anew.
 #[derive(Debug)]
@@ -148,6 +167,12 @@ struct RetryDelays {
 impl RetryDelays {
     const FIRST: Duration = Duration::from_millis(200);
     const LAST: Duration = Duration::from_secs(30);
+
+    fn next_delay(&mut self) -> Duration {
+        let delay = self.next;
+        self.next = (delay * 2).min(Self::LAST);
+        delay.mul_f64(rand::rng().random_range(0.75..1.25))
+    }
 }
 
 impl Default for RetryDelays {
@@ -160,9 +185,7 @@ impl Iterator for RetryDelays {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let delay = self.next;
-        self.next = (delay * 2).min(Self::LAST);
-        Some(delay.mul_f64(rand::rng().random_range(0.75..1.25)))
+        Some(self.next_delay())
     }
 }
 

@@ -44,7 +44,7 @@ const PREFIX: &str = "run-";
 
 /// The folder of one run, private to this user. Deleted when it is dropped or its owner dies.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     _owner: Flock<File>,
     /// Held by us and by every guard. `None` only while dropping.
@@ -55,7 +55,7 @@ pub(super) struct Folder {
 impl Folder {
     /// Makes a folder in `parent`, and first deletes those of runs that could not clean up after themselves
     /// (a machine that lost power, a janitor that was killed too).
-    pub(super) fn create(parent: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn create(parent: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
         // Between making a folder and locking it, it looks abandoned: one at a time.
         let lock = parent.join("lock");
@@ -87,19 +87,19 @@ impl Folder {
         Ok(Self { path, _owner: owner, occupants: Some(writer), janitor })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Writes a file here.
-    pub(super) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> anyhow::Result<PathBuf> {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> anyhow::Result<PathBuf> {
         let path = self.path.join(name);
         fs::write(&path, content).with_context(|| format!("write {}", path.display()))?;
         Ok(path)
     }
 
     /// Starts `program` in this folder, with nothing of our environment but `PATH`, its output in `<name>.log`.
-    pub(super) fn start(
+    pub(crate) fn start(
         &self,
         name: &str,
         program: &[OsString],
@@ -133,7 +133,7 @@ impl Drop for Folder {
 
 /// A running program. Killed when dropped, and when we die.
 #[derive(Debug)]
-pub(super) struct Program {
+pub(crate) struct Program {
     name: String,
     guard: Child,
     log: PathBuf,
@@ -141,17 +141,17 @@ pub(super) struct Program {
 
 impl Program {
     /// How the program ended, if it has.
-    pub(super) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+    pub(crate) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         self.guard.try_wait().with_context(|| format!("ask how {} is", self.name))
     }
 
     /// All that it has printed.
-    pub(super) fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
     /// The name and the last lines that it printed, for an error's text.
-    pub(super) fn last_words(&self) -> String {
+    pub(crate) fn last_words(&self) -> String {
         const LINES: usize = 25;
         let output = self.output();
         let lines: Vec<&str> = output.lines().collect();

@@ -27,13 +27,13 @@ pub mod finalizers;
 pub mod labels;
 pub mod promotion_run;
 pub mod repository;
-mod schema;
 pub mod snapshot;
 pub mod snapshot_environment_binding;
 pub mod source;
 mod validation;
 pub mod versions;
 
+use fleet_api::schema;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
 

@@ -3,6 +3,8 @@
 
 mod applications;
 mod components;
+mod crash;
+mod faults;
 mod nudges;
 mod quiet;
 mod rights;

@@ -4,13 +4,19 @@ use schemars::Schema;
 use schemars::transform::transform_subschemas;
 use serde_json::Value;
 
+/// Pattern of a DNS-1123 label, but for its length: the name of a namespace, and of most objects of ours.
+pub const DNS_LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+
+/// Pattern of `<namespace>/<name>`, both DNS-1123 labels.
+pub const NAMESPACED_NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\/[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+
 /// For each `spec` and `status`: unknown fields stay, and optional means absent.
 ///
 /// - Fields of a newer version of these kinds are kept, at every level: a level that lists its properties
 ///   prunes all others unless it says itself that it keeps them.
 /// - An optional field is not nullable: the API server drops a null, as it does for the Go clients' types. A
 ///   stored null would count as present in a CEL rule.
-pub(crate) fn stored(schema: &mut Schema) {
+pub fn stored(schema: &mut Schema) {
     not_null(schema);
     if schema.get("properties").is_some() {
         schema.insert("x-kubernetes-preserve-unknown-fields".to_owned(), Value::Bool(true));
@@ -20,14 +26,24 @@ pub(crate) fn stored(schema: &mut Schema) {
 
 /// For a copy of another kind's type: its shape is checked, its rules are not. They are applied when the copy
 /// is used; here they would only stop a status from being written, or cost more than a list of them may.
-pub(crate) fn without_rules(schema: &mut Schema) {
+pub fn without_rules(schema: &mut Schema) {
     schema.remove("x-kubernetes-validations");
     transform_subschemas(&mut without_rules, schema);
 }
 
 /// Any JSON value.
-pub(crate) fn any_value(_: &mut schemars::SchemaGenerator) -> Schema {
+pub fn any_value(_: &mut schemars::SchemaGenerator) -> Schema {
     schemars::json_schema!({ "x-kubernetes-preserve-unknown-fields": true })
+}
+
+/// Any JSON object.
+pub fn any_object(_: &mut schemars::SchemaGenerator) -> Schema {
+    schemars::json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+}
+
+/// A list of any JSON objects.
+pub fn any_objects(generator: &mut schemars::SchemaGenerator) -> Schema {
+    schemars::json_schema!({ "type": "array", "items": any_object(generator) })
 }
 
 /// Undoes what schemars adds for an `Option`, in each of its three spellings.

@@ -1,0 +1,166 @@
+//! One run of a flow, with a service that is killed or cut off.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, TcpListener};
+use std::pin::pin;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+
+use super::end_state::EndState;
+use super::process::Process;
+use super::{Drill, PREFIX, Tenant};
+use crate::control_plane::ControlPlane;
+use crate::control_plane::guard::Folder;
+use crate::faults::{Moment, Plan, Proxy};
+use crate::install::Webhooks;
+use crate::ledger::Calls;
+use crate::wait::eventually;
+
+/// How long a service may take after the flow to come to its end state. Back-offs are long after many faults.
+const SETTLE: Duration = Duration::from_secs(60);
+/// How long nothing may be written for a run to count as ended. The calm one decides what the others are compared with.
+const QUIET: Duration = Duration::from_millis(1000);
+const CALM_QUIET: Duration = Duration::from_millis(2500);
+/// Between two looks whether the process still runs.
+const LOOK: Duration = Duration::from_millis(200);
+/// Of the calls, how many are told with a failure.
+const LAST_CALLS: usize = 30;
+
+/// What is done to the service.
+pub(super) enum Attack {
+    None,
+    /// SIGKILL at its nth write, and a new start.
+    Kill(usize, Moment),
+    Faults(Plan),
+}
+
+/// How a repetition ended.
+pub(super) struct Ended {
+    pub(super) state: EndState,
+    pub(super) calls: Calls,
+    /// Writes that the service tried.
+    pub(super) writes: usize,
+    pub(super) faults: usize,
+    pub(super) kills: usize,
+}
+
+/// Runs `flow` until its end state is there and quiet; that is `calm`'s, if given.
+pub(super) async fn run(
+    drill: &Drill,
+    folder: &Folder,
+    name: &str,
+    attack: Attack,
+    calm: Option<&Ended>,
+    flow: &impl AsyncFn(&Tenant) -> anyhow::Result<()>,
+) -> anyhow::Result<Ended> {
+    let plane = ControlPlane::shared().await;
+    let tenant = Tenant { plane, namespace: plane.namespace(PREFIX).await? };
+    let port = free_port()?;
+    let webhooks = Webhooks { port, ca_pem: None, namespaces: &[&tenant] };
+    let installed = plane.install(&drill.service, Some(webhooks)).await?;
+    let (plan, trap) = match attack {
+        Attack::None => (Plan::calm(), None),
+        Attack::Kill(n, moment) => (Plan::calm(), Some((n, moment))),
+        Attack::Faults(plan) => (plan, None),
+    };
+    let proxy = Proxy::start(name, plan, installed.config().await?).await?;
+    if let Some((n, moment)) = trap {
+        proxy.arm(n, moment);
+    }
+    let file = name.replace(' ', "-");
+    let kubeconfig = folder.write(&format!("{file}.kubeconfig"), proxy.kubeconfig())?;
+    let mut flags = vec![
+        format!("--kubeconfig={}", kubeconfig.display()),
+        format!("--namespace={}", installed.namespace()),
+        format!("--watch-namespaces={}", &*tenant),
+        format!("--webhook-addr=127.0.0.1:{port}"),
+        format!("--webhook-configuration={}", installed.name_of(&drill.service)),
+    ];
+    flags.extend(
+        [
+            "--webhook-names=127.0.0.1",
+            "--metrics-addr=127.0.0.1:0",
+            "--health-addr=127.0.0.1:0",
+            "--leader-elect=true",
+            // A container that is started again keeps its pod's name, and with it the Lease.
+            "--identity=drill",
+            "--log-format=text",
+        ]
+        .map(str::to_owned),
+    );
+    flags.extend(drill.flags.iter().cloned());
+
+    let mut process = Process::new(folder, &drill.binary, file, flags);
+    process.start()?;
+    let mut kills = 0;
+    let outcome = {
+        let story = async {
+            flow(&tenant).await.context("the flow")?;
+            settle(&proxy, &tenant, installed.namespace(), calm).await
+        };
+        let mut story = pin!(story);
+        loop {
+            tokio::select! {
+                ended = &mut story => break ended,
+                () = proxy.sprung() => {
+                    process.kill();
+                    proxy.serve_next_process();
+                    kills += 1;
+                    process.start()?;
+                }
+                () = tokio::time::sleep(LOOK) => {
+                    if let Err(error) = process.check_runs() {
+                        break Err(error);
+                    }
+                }
+            }
+        }
+    };
+    let outcome = outcome.and_then(|state| process.check_output().map(|()| state));
+    process.kill();
+    let state = outcome.map_err(|error| explain(&error, name, &proxy, &process))?;
+    Ok(Ended { state, calls: proxy.calls(), writes: proxy.writes(), faults: proxy.faults(), kills })
+}
+
+async fn settle(
+    proxy: &Proxy,
+    tenant: &Tenant,
+    home: &str,
+    calm: Option<&Ended>,
+) -> anyhow::Result<EndState> {
+    let quiet = if calm.is_some() { QUIET } else { CALM_QUIET };
+    eventually(SETTLE, "the end state", async || {
+        ensure!(proxy.quiet_for() >= quiet, "it still writes:\n{}", last_calls(proxy));
+        let calls = proxy.calls();
+        let state =
+            EndState::read(tenant, home, calls.iter().chain(calm.iter().flat_map(|calm| &calm.calls)));
+        let state = state.await?;
+        if let Some(calm) = calm {
+            calm.state.compare(&state)?;
+        }
+        ensure!(proxy.quiet_for() >= quiet, "it writes again:\n{}", last_calls(proxy));
+        Ok(state)
+    })
+    .await
+}
+
+fn explain(error: &anyhow::Error, name: &str, proxy: &Proxy, process: &Process<'_>) -> anyhow::Error {
+    let mut text = name.to_owned();
+    if let Some(caught) = proxy.caught() {
+        _ = write!(text, " ({caught})");
+    }
+    _ = write!(text, ": {error:#}\nits last calls:\n{}", last_calls(proxy));
+    text.push_str(&process.last_words());
+    anyhow::anyhow!(text)
+}
+
+fn last_calls(proxy: &Proxy) -> Calls {
+    let calls = proxy.calls().except("leases");
+    calls.iter().skip(calls.len().saturating_sub(LAST_CALLS)).cloned().collect()
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port on 127.0.0.1")?;
+    Ok(listener.local_addr()?.port())
+}

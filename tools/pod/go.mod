@@ -1,0 +1,3 @@
+module konflux.dev/tools/pod
+
+go 1.24

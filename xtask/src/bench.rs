@@ -1,0 +1,72 @@
+//! `cargo xtask bench`: what services cost. The rows of docs/benchmarks.md.
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use crate::{
+    paths,
+    program::{Program, interruptible},
+    ui,
+};
+
+mod controller;
+mod load;
+mod process;
+mod table;
+
+/// Measures application-service against a real API server: memory, start, writes after a restart, size.
+#[derive(Debug, clap::Args)]
+pub struct BenchArgs {
+    /// Numbers of Components to measure with, in ascending order.
+    #[arg(long, value_delimiter = ',', default_value = "4000,20000", value_name = "COUNT")]
+    components: Vec<usize>,
+    /// Measure this binary instead of a release build of this checkout.
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+}
+
+/// Writes a Markdown table for docs/benchmarks.md to standard output.
+pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
+    anyhow::ensure!(args.components.is_sorted(), "--components: numbers in ascending order, as 4000,20000");
+    let table = interruptible(async {
+        let binary = match args.binary {
+            Some(binary) => binary
+                .canonicalize()
+                .with_context(|| format!("--binary {}: is there such a file?", binary.display()))?,
+            None => release("application-service").await?,
+        };
+        // On the heap: it holds a whole control plane.
+        Box::pin(controller::measure(&binary, &args.components)).await
+    })
+    .await?;
+    ui::answer(&table.to_string());
+    Ok(())
+}
+
+/// The binary of a service as it is shipped.
+async fn release(service: &str) -> anyhow::Result<PathBuf> {
+    /// One line of cargo's `--message-format=json`.
+    #[derive(serde::Deserialize)]
+    struct Message {
+        #[serde(default)]
+        executable: Option<PathBuf>,
+    }
+    let step = ui::step("release build");
+    // The whole workspace, as for images, so that features are those of what is shipped.
+    let output = Program::cargo(&paths::repository()?)
+        .args(["build", "--release", "--workspace", "--bins", "--message-format=json-render-diagnostics"])
+        .watch(|_, line| {
+            if line.trim_start().starts_with("Compiling") {
+                step.waiting(line.trim());
+            }
+        })
+        .await?
+        .success()?;
+    let binary = output
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable)
+        .find(|executable| executable.file_name().is_some_and(|name| name == service))
+        .with_context(|| format!("cargo built no binary {service}"))?;
+    step.done();
+    Ok(binary)
+}

@@ -1,0 +1,178 @@
+//! Programs that are built here, from `tools/`: all of Kubernetes in one binary, `CoreDNS`, and the file that is
+//! the pods' first image. Each is built once per version of its sources and kept in the cache folder.
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context as _, bail};
+use testkit::tools::{GoProgram, KUBERNETES_VERSION};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+};
+
+use crate::{paths, ui};
+
+/// Free space that a first build of everything takes: modules, Go's build cache, binaries.
+const BUILD_SPACE: u64 = 7 << 30;
+
+/// Paths of the built programs.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    pub kube: PathBuf,
+    pub coredns: PathBuf,
+    pub pod: PathBuf,
+}
+
+impl Programs {
+    /// The programs as far as they were built before.
+    pub fn locate() -> anyhow::Result<Self> {
+        let binary = |name| testkit::tools::go_program(name).map(|program| program.binary);
+        Ok(Self { kube: testkit::tools::kube_binary()?, coredns: binary("coredns")?, pod: binary("pod")? })
+    }
+}
+
+/// Builds what is missing.
+pub async fn build() -> anyhow::Result<Programs> {
+    fs::create_dir_all(paths::cache()?.join("bin"))
+        .context("make the cache folder; KONFLUX_CACHE chooses another")?;
+    // A kube built elsewhere is taken as it is.
+    if testkit::tools::kube_binary().is_err() {
+        ensure("kube", "Kubernetes").await?;
+    }
+    ensure("coredns", "CoreDNS").await?;
+    ensure("pod", "pods' first image").await?;
+    Programs::locate()
+}
+
+async fn ensure(name: &str, what: &str) -> anyhow::Result<()> {
+    let program = testkit::tools::go_program(name)?;
+    if program.binary.is_file() {
+        return Ok(());
+    }
+    let step = ui::step(format!("{what} is built"));
+    let folder = program.binary.parent().context("the binary has a folder")?;
+    // Another checkout may build the same just now; whoever comes second finds it done.
+    let lock = folder.join(format!("{name}.lock"));
+    let lock = fs::File::create(&lock).with_context(|| format!("create {}", lock.display()))?;
+    step.waiting("another build of it on this machine");
+    let lock =
+        tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await?.context("lock the build")?;
+    if !program.binary.is_file() {
+        check_space(folder)?;
+        compile(&program, &step).await.with_context(|| format!("build tools/{name}"))?;
+    }
+    drop(lock);
+    step.done();
+    Ok(())
+}
+
+/// Go's folders and ours usually share a file system.
+fn check_space(folder: &Path) -> anyhow::Result<()> {
+    super::host::check_space(folder, BUILD_SPACE, "a first build")
+        .context("KONFLUX_CACHE, GOCACHE and GOMODCACHE can be set to folders on a larger disk")
+}
+
+async fn compile(program: &GoProgram, step: &ui::Step) -> anyhow::Result<()> {
+    let partial = program.binary.with_extension("partial");
+    let mut child = Command::new("go")
+        .args(["build", "-v", "-trimpath", "-mod=readonly", "-ldflags", &linker_flags(&program.name), "-o"])
+        .arg(&partial)
+        .arg(".")
+        .current_dir(&program.sources)
+        .env("CGO_ENABLED", "0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .context("run go: install Go (https://go.dev/doc/install) and have it in PATH")?;
+    let mut lines = BufReader::new(child.stderr.take().context("stderr is piped")?).lines();
+    let (mut packages, mut complaints) = (0_u32, Vec::new());
+    while let Some(line) = lines.next_line().await? {
+        if is_package(&line) {
+            packages += 1;
+            step.waiting(&format!("{packages} packages, {line}"));
+        } else if line.starts_with("go: downloading") {
+            step.waiting(&line);
+        } else {
+            complaints.push(line);
+        }
+    }
+    if !child.wait().await?.success() {
+        let text = complaints.join("\n");
+        bail!("{}{}", text.trim(), advice(&text));
+    }
+    fs::rename(&partial, &program.binary).with_context(|| format!("move {} in place", partial.display()))
+}
+
+/// What `go build -v` prints for each package that it compiles.
+fn is_package(line: &str) -> bool {
+    !line.is_empty() && !line.contains(' ') && !line.ends_with(':') && !line.starts_with('#')
+}
+
+/// Without a version the API server would call itself v0.0.0, and clients would refuse it.
+fn linker_flags(name: &str) -> String {
+    if name != "kube" {
+        return "-s -w".to_owned();
+    }
+    let version = "-X k8s.io/component-base/version.git";
+    let mut parts = KUBERNETES_VERSION.trim_start_matches('v').split('.');
+    let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    format!("-s -w {version}Version={KUBERNETES_VERSION} {version}Major={major} {version}Minor={minor}")
+}
+
+/// What to do about the failures that people meet.
+fn advice(text: &str) -> &'static str {
+    if text.contains("no space left") {
+        "\nThe disk is full: free some space, or set KONFLUX_CACHE, GOCACHE and GOMODCACHE to folders on a larger one."
+    } else if [
+        "dial tcp",
+        "i/o timeout",
+        "no such host",
+        "connection refused",
+        "TLS handshake",
+        "502 ",
+        "503 ",
+    ]
+    .iter()
+    .any(|mark| text.contains(mark))
+    {
+        "\nThe Go module proxy was not reached: check the network, or set GOPROXY to one that is reachable."
+    } else if text.contains("requires go >=") || text.contains("toolchain not available") {
+        "\nThis Go is too old: install the version that tools/kube/go.mod names, or a newer one."
+    } else {
+        ""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kube_knows_its_version() {
+        let flags = linker_flags("kube");
+        assert!(flags.contains(&format!("gitVersion={KUBERNETES_VERSION}")), "{flags}");
+        assert!(flags.contains("gitMajor=1 "), "{flags}");
+        assert_eq!(linker_flags("coredns"), "-s -w");
+    }
+
+    #[test]
+    fn tells_packages_from_complaints() {
+        assert!(is_package("k8s.io/api/core/v1"));
+        assert!(!is_package("go: downloading k8s.io/api v0.34.4"));
+        assert!(!is_package("# k8s.io/api/core/v1"));
+        assert!(!is_package("./main.go:3:1: syntax error"));
+    }
+
+    #[test]
+    fn advises_on_common_failures() {
+        assert!(advice("dial tcp 1.2.3.4:443: i/o timeout").contains("GOPROXY"));
+        assert!(advice("write /x: no space left on device").contains("disk is full"));
+        assert!(advice("go.mod requires go >= 1.26 (running go 1.19)").contains("too old"));
+        assert_eq!(advice("undefined: x"), "");
+    }
+}

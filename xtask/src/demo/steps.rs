@@ -1,0 +1,19 @@
+//! The steps of the demo, in order.
+use super::Step;
+
+mod application;
+mod cluster;
+mod deploy;
+mod images;
+mod refusal;
+pub mod tenant;
+
+/// Each stands on those before it.
+pub const ALL: &[Step] = &[
+    Step { title: "a Kubernetes cluster", run: |show| Box::pin(cluster::run(show)) },
+    Step { title: "an image of each service", run: |show| Box::pin(images::run(show)) },
+    Step { title: "the services, from their images", run: |show| Box::pin(deploy::run(show)) },
+    Step { title: "a tenant", run: |show| Box::pin(tenant::run(show)) },
+    Step { title: "an Application with two Components", run: |show| Box::pin(application::run(show)) },
+    Step { title: "mistakes are refused, and why", run: |show| Box::pin(refusal::run(show)) },
+];

@@ -1,0 +1,141 @@
+//! `cargo xtask images`: an OCI image of every service, pushed to a registry.
+//!
+//! ```text
+//! cargo build ─▶ binaries ─▶ layers (cached, deterministic) ─▶ registry ─▶ images.json, read by `deploy`
+//! ```
+//! An image is two layers on nothing: what every service needs (certificate authorities, a user that is not root), and
+//! the static binary. The same binary gives the same digest, whenever and wherever it is packed.
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use futures::{StreamExt as _, TryStreamExt as _};
+
+use crate::{cluster, deploy::counted, paths, program::interruptible, ui};
+
+mod binary;
+mod build;
+mod image;
+mod index;
+mod layer;
+pub mod record;
+mod registry;
+mod revision;
+
+pub use registry::RegistryArgs;
+
+/// Repository of our images below the registry, and how manifests name them before a registry is put in front.
+pub const REPOSITORY: &str = "konflux";
+
+/// How many images are pushed at once: enough to hide latency, few enough for a laptop's uplink.
+const PARALLEL_PUSHES: usize = 3;
+
+/// Builds an image of every service and pushes it to a registry.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ImagesArgs {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum Action {
+    /// Joins images of several architectures, pushed before under tags with suffixes, under one tag.
+    Index(index::IndexArgs),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    #[command(flatten)]
+    pub cluster: cluster::Choice,
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+    /// Build with the release profile: smaller and faster, but a second build beside that of the tests.
+    #[arg(long)]
+    pub release: bool,
+    /// Tag of the images. Default: the Git commit; with local changes `<commit>-dirty-<hash of the binary>`.
+    #[arg(long)]
+    pub tag: Option<String>,
+    /// Where to write the digests. Default: the state folder of the cluster, where `deploy` looks.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+impl Options {
+    /// What the command line would be with this cluster and registry, and nothing else.
+    pub fn of(cluster: cluster::Choice, registry: RegistryArgs) -> Self {
+        Self { cluster, registry, release: false, tag: None, output: None }
+    }
+}
+
+pub async fn run(args: ImagesArgs) -> anyhow::Result<()> {
+    interruptible(async {
+        let made = match args.action {
+            Some(Action::Index(index)) => index::make(index, &args.options).await?,
+            None => make(&args.options).await?,
+        };
+        for (service, image) in made.images {
+            ui::answer(&format!("{service} {}", image.reference));
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Builds, packs and pushes the images of all services, and records their digests.
+pub async fn make(options: &Options) -> anyhow::Result<record::Images> {
+    let registry = options.registry.resolve(&options.cluster).await?;
+    let binaries = build::services(options.release).await?;
+    anyhow::ensure!(
+        !binaries.is_empty(),
+        "no package below services/ has a binary: nothing to make an image of"
+    );
+    let revision = revision::of(&paths::repository()?).await;
+    let base = layer::base()?;
+
+    let step = ui::step(format!("{} in {}", counted(binaries.len(), "image"), registry.prefix));
+    let client = registry.client()?;
+    let mut pushed: Vec<_> = futures::stream::iter(binaries)
+        .map(|binary| {
+            let (base, revision, client, step) = (&base, &revision, &client, &step);
+            async move {
+                let service = binary.service.clone();
+                step.waiting(&format!("packing {service}"));
+                let image = image::pack(binary, base.clone(), revision).await?;
+                let tag = options.tag.clone().unwrap_or_else(|| revision.tag(&image.content));
+                step.waiting(&format!("pushing {service}"));
+                let reference = client.push(&service, &tag, &image).await?;
+                let pinned = record::Image { reference, tag, architecture: image.architecture.to_owned() };
+                anyhow::Ok((service, pinned, image.size()))
+            }
+        })
+        .buffer_unordered(PARALLEL_PUSHES)
+        .try_collect()
+        .await?;
+
+    pushed.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+    let file = record_file(options)?;
+    let images = record::Images {
+        registry: registry.prefix.clone(),
+        images: pushed.iter().map(|(service, image, _)| (service.clone(), image.clone())).collect(),
+    };
+    images.write(&file).with_context(|| format!("record the digests in {}", file.display()))?;
+    step.done_with(&format!("digests in {}", file.display()));
+    for (service, image, size) in &pushed {
+        ui::note(&format!("{service}:{} ({:.1} MB)", image.tag, megabytes(*size)));
+    }
+    Ok(images)
+}
+
+/// Where the digests are recorded, for `deploy`.
+pub fn record_file(options: &Options) -> anyhow::Result<PathBuf> {
+    match &options.output {
+        Some(file) => Ok(file.clone()),
+        None => record::default_file(&options.cluster),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+fn megabytes(bytes: usize) -> f64 {
+    bytes as f64 / 1e6
+}

@@ -1,0 +1,155 @@
+//! An image: two layers, a configuration and a manifest, all as the bytes that a registry stores.
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::{
+    binary,
+    build::Binary,
+    layer::{self, File, Layer},
+    revision::Revision,
+};
+use crate::program::Program;
+
+pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
+const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+/// `nonroot` of the base layer.
+const USER: &str = "65532:65532";
+
+pub struct Image {
+    /// In the words of OCI: `amd64`, `arm64`.
+    pub architecture: &'static str,
+    pub layers: Vec<Layer>,
+    pub config: Vec<u8>,
+    pub manifest: Vec<u8>,
+    /// Digest of `manifest`: the name by which the image is deployed.
+    pub digest: String,
+    /// Digest of the binary's layer: what the image does, whatever its labels say.
+    pub content: String,
+}
+
+impl Image {
+    /// Bytes that a node downloads.
+    pub fn size(&self) -> usize {
+        self.layers.iter().map(|layer| layer.data.len()).sum::<usize>()
+            + self.config.len()
+            + self.manifest.len()
+    }
+}
+
+/// Packs a service's binary on the base layer.
+pub async fn pack(binary: Binary, base: Layer, revision: &Revision) -> anyhow::Result<Image> {
+    let Binary { service, file } = binary;
+    let content = stripped(&file).await?;
+    let architecture = binary::architecture(&content)
+        .with_context(|| format!("no image can be made of {}", file.display()))?;
+    let name = service.clone();
+    let program = tokio::task::spawn_blocking(move || {
+        let path = format!("usr/bin/{name}");
+        layer::cached(&name, &[File { path: &path, mode: 0o755, content: &content }])
+    })
+    .await??;
+    assemble(&service, architecture, vec![base, program], revision)
+}
+
+/// The binary without debug information, which makes up most of a development build; as it is where `strip` is not
+/// installed.
+async fn stripped(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let temporary = tempfile::NamedTempFile::new().context("make a temporary file")?;
+    let strip =
+        Program::new("strip").args(["--strip-debug", "-o"]).arg(temporary.path()).arg(file).run().await;
+    let smaller = strip.is_ok_and(|finished| finished.status.success());
+    let file = if smaller { temporary.path() } else { file };
+    tokio::fs::read(file).await.with_context(|| format!("read {}", file.display()))
+}
+
+fn assemble(
+    service: &str,
+    architecture: &'static str,
+    layers: Vec<Layer>,
+    revision: &Revision,
+) -> anyhow::Result<Image> {
+    let created = revision.committed_at.as_deref().unwrap_or("1970-01-01T00:00:00Z");
+    let labels: BTreeMap<String, String> = [
+        ("title", Some(service.to_owned())),
+        ("version", Some(env!("CARGO_PKG_VERSION").to_owned())),
+        ("revision", revision.label()),
+        ("source", revision.source.clone()),
+        ("licenses", Some(env!("CARGO_PKG_LICENSE").to_owned())),
+    ]
+    .into_iter()
+    .filter_map(|(key, value)| Some((format!("org.opencontainers.image.{key}"), value?)))
+    .collect();
+    let config = serde_json::to_vec(&json!({
+        "architecture": architecture,
+        "os": "linux",
+        "created": created,
+        "config": {
+            "User": USER,
+            "Entrypoint": [format!("/usr/bin/{service}")],
+            "Env": ["PATH=/usr/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"],
+            "WorkingDir": "/",
+            "Labels": labels,
+        },
+        "rootfs": {"type": "layers", "diff_ids": layers.iter().map(|layer| &layer.diff_id).collect::<Vec<_>>()},
+        "history": [
+            {"created": created, "created_by": "certificate authorities, users"},
+            {"created": created, "created_by": service},
+        ],
+    }))?;
+    let manifest = serde_json::to_vec(&json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": {"mediaType": CONFIG_TYPE, "digest": layer::digest(&config), "size": config.len()},
+        "layers": layers
+            .iter()
+            .map(|layer| json!({"mediaType": LAYER_TYPE, "digest": layer.digest, "size": layer.data.len()}))
+            .collect::<Vec<_>>(),
+    }))?;
+    let content = layers.last().context("an image has layers")?.digest.clone();
+    Ok(Image { architecture, digest: layer::digest(&manifest), content, layers, config, manifest })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn fake_layer(content: &str) -> Layer {
+        let digest = layer::digest(content.as_bytes());
+        Layer { diff_id: format!("diff-of-{digest}"), digest, data: content.as_bytes().into() }
+    }
+
+    fn image(revision: &Revision) -> Image {
+        assemble("some-service", "amd64", vec![fake_layer("base"), fake_layer("program")], revision).unwrap()
+    }
+
+    #[test]
+    fn runs_the_binary_as_nobody_in_particular() {
+        let config: Value = serde_json::from_slice(&image(&Revision::default()).config).unwrap();
+        assert_eq!(config["config"]["User"], "65532:65532");
+        assert_eq!(config["config"]["Entrypoint"], json!(["/usr/bin/some-service"]));
+        assert_eq!(config["rootfs"]["diff_ids"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn manifest_names_what_is_pushed() {
+        let image = image(&Revision::default());
+        let manifest: Value = serde_json::from_slice(&image.manifest).unwrap();
+        assert_eq!(manifest["config"]["digest"], layer::digest(&image.config));
+        assert_eq!(manifest["config"]["size"], image.config.len());
+        assert_eq!(manifest["layers"][1]["digest"], image.content);
+        assert_eq!(image.digest, layer::digest(&image.manifest));
+    }
+
+    #[test]
+    fn same_input_same_digest_and_other_commit_another() {
+        let commit = |commit: &str| Revision { commit: Some(commit.to_owned()), ..Revision::default() };
+        assert_eq!(image(&commit("a")).digest, image(&commit("a")).digest);
+        assert_ne!(image(&commit("a")).digest, image(&commit("b")).digest);
+    }
+}

@@ -1,0 +1,22 @@
+//! Other commands of this program, run as their user would.
+use std::{ffi::OsString, path::PathBuf};
+
+use anyhow::Context as _;
+
+use crate::program::Program;
+
+/// Runs `cargo xtask <arguments>`, which shows its own progress; whether it succeeded.
+pub async fn run(arguments: &[OsString]) -> anyhow::Result<bool> {
+    let ourselves = std::env::current_exe().context("find our own program")?;
+    Ok(Program::new(ourselves).args(arguments).show().await?.success())
+}
+
+/// The Go program that holds etcd, the API server and kubectl, built first if this machine does not have it.
+pub async fn kube_binary() -> anyhow::Result<PathBuf> {
+    if let Ok(binary) = testkit::tools::kube_binary() {
+        return Ok(binary);
+    }
+    let is_built = run(&["up".into(), "--build-only".into()]).await?;
+    anyhow::ensure!(is_built, "the programs of the cluster were not built: see above");
+    Ok(testkit::tools::kube_binary()?)
+}

@@ -1,0 +1,242 @@
+//! `cargo xtask test`: every test, fast ones first.
+//!
+//! ```text
+//! programs ─▶ build (once, whole workspace) ─▶ unit ─▶ control plane ─▶ end to end
+//!  kube                                         code    a real API        demo on a cluster of its own,
+//!                                               alone   server            then nothing is left of it
+//! ```
+//! What fails does not stop the rest, but for a build that fails. The last line reads `N passed, N failed`.
+use std::time::{Duration, Instant};
+
+use crate::{
+    ourselves, paths,
+    program::{Program, interruptible},
+    ui,
+};
+
+mod build;
+mod end_to_end;
+mod libtest;
+
+use build::{Binary, Level};
+use libtest::Counts;
+
+/// Runs tests: unit, control plane, end to end. Installs what they need.
+#[derive(Debug, clap::Args)]
+pub struct TestArgs {
+    /// Tests of code alone.
+    #[arg(long)]
+    unit: bool,
+    /// Tests against a real API server and etcd, started by each test program for itself.
+    #[arg(long)]
+    integration: bool,
+    /// The demo on a cluster of its own beside any other.
+    #[arg(long)]
+    e2e: bool,
+    /// Only tests of this service and its api crate, or of this crate. Can be given several times.
+    #[arg(short = 'p', long = "package", value_name = "SERVICE")]
+    packages: Vec<String>,
+    /// For the test programs themselves: a part of the names of the tests to run, `--nocapture`, …
+    #[arg(last = true, value_name = "FILTER")]
+    filter: Vec<String>,
+}
+
+/// Parts of the tests to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Levels {
+    unit: bool,
+    integration: bool,
+    e2e: bool,
+}
+
+impl TestArgs {
+    /// Those that were named. Without any: all, but for a single service no end-to-end run.
+    fn levels(&self) -> Levels {
+        let named = Levels { unit: self.unit, integration: self.integration, e2e: self.e2e };
+        if named.unit || named.integration || named.e2e {
+            return named;
+        }
+        let is_all = self.packages.is_empty() && self.filter.is_empty();
+        Levels { unit: true, integration: true, e2e: is_all }
+    }
+
+    fn wants(&self, package: &str) -> bool {
+        self.packages.is_empty()
+            || self
+                .packages
+                .iter()
+                .any(|wanted| package == wanted || package.strip_suffix("-api") == Some(wanted))
+    }
+}
+
+/// Time and result of each stage, for the table at the end.
+#[derive(Default)]
+struct Report {
+    stages: Vec<(&'static str, Duration, Counts)>,
+    /// Failed programs or checks, for the error at the end.
+    failed: Vec<String>,
+}
+
+impl Report {
+    fn add(&mut self, stage: &'static str, began: Instant, counts: Counts) {
+        self.stages.push((stage, began.elapsed(), counts));
+    }
+
+    fn total(&self) -> Counts {
+        self.stages.iter().fold(Counts::default(), |sum, (.., counts)| sum + *counts)
+    }
+
+    /// Prints the table, and as the very last line what CI systems read.
+    fn print(&self) {
+        ui::note("");
+        ui::note("stage          minutes  passed  failed");
+        for (stage, took, counts) in &self.stages {
+            ui::note(&format!(
+                "{stage:<13} {:>8.1} {:>7} {:>7}",
+                took.as_secs_f64() / 60.0,
+                counts.passed,
+                counts.failed
+            ));
+        }
+        let Counts { passed, failed } = self.total();
+        ui::answer(&format!("{passed} passed, {failed} failed"));
+    }
+}
+
+pub async fn run(args: TestArgs) -> anyhow::Result<()> {
+    let mut report = Report::default();
+    let outcome = interruptible(run_levels(&args, &mut report)).await;
+    report.print();
+    outcome?;
+    anyhow::ensure!(
+        report.failed.is_empty(),
+        "failed: {}; what they printed is above",
+        report.failed.join(", ")
+    );
+    Ok(())
+}
+
+async fn run_levels(args: &TestArgs, report: &mut Report) -> anyhow::Result<()> {
+    let levels = args.levels();
+    let began = Instant::now();
+    ourselves::kube_binary().await?;
+    report.add("programs", began, Counts::default());
+
+    let began = Instant::now();
+    let binaries = build::binaries().await;
+    report.add("build", began, Counts::default());
+    let binaries = binaries?;
+
+    let (of_all, wanted) = (&binaries, select(&binaries, args)?);
+    if levels.unit {
+        let began = Instant::now();
+        let mut counts = run_binaries(&wanted, Level::Unit, args, report).await?;
+        if args.packages.is_empty() {
+            counts = counts + documentation(args, report).await?;
+        }
+        report.add("unit", began, counts);
+    }
+    if levels.integration {
+        let began = Instant::now();
+        let counts = run_binaries(&wanted, Level::ControlPlane, args, report).await?;
+        report.add("control plane", began, counts);
+    }
+    if levels.e2e {
+        let began = Instant::now();
+        let mut counts = Counts::default();
+        let outcome = end_to_end::run(of_all, args, &mut counts, report).await;
+        report.add("end to end", began, counts);
+        outcome?;
+    }
+    Ok(())
+}
+
+/// The test programs of the crates that were asked for.
+fn select(binaries: &[Binary], args: &TestArgs) -> anyhow::Result<Vec<Binary>> {
+    let wanted: Vec<Binary> = binaries.iter().filter(|binary| args.wants(&binary.package)).cloned().collect();
+    anyhow::ensure!(
+        !wanted.is_empty(),
+        "no tests in {}: name a service, or a crate of this workspace",
+        args.packages.join(", ")
+    );
+    Ok(wanted)
+}
+
+async fn run_binaries(
+    binaries: &[Binary],
+    level: Level,
+    args: &TestArgs,
+    report: &mut Report,
+) -> anyhow::Result<Counts> {
+    let mut sum = Counts::default();
+    for binary in binaries.iter().filter(|binary| binary.level == level) {
+        sum = sum + run_program(binary.to_string(), binary.program(&args.filter), report).await?;
+    }
+    Ok(sum)
+}
+
+/// Examples in doc comments. Cargo alone knows how to build them.
+async fn documentation(args: &TestArgs, report: &mut Report) -> anyhow::Result<Counts> {
+    let program = Program::cargo(&paths::repository()?)
+        .args(["test", "--workspace", "--doc", "--no-fail-fast", "--quiet", "--"])
+        .args(&args.filter);
+    run_program("examples in documentation".into(), program, report).await
+}
+
+/// Runs a test program, shows what it is at, and prints all that it said if something failed.
+async fn run_program(name: String, program: Program, report: &mut Report) -> anyhow::Result<Counts> {
+    let step = ui::step(name.as_str());
+    let finished = program
+        .watch(|_, line| {
+            if let Some(test) = libtest::finished_test(line) {
+                step.waiting(test);
+            }
+        })
+        .await?;
+    let counts = libtest::counts(&finished.stdout, finished.status.success());
+    if counts.failed == 0 {
+        step.done_with(&format!("{} passed", counts.passed));
+    } else {
+        drop(step);
+        for line in finished.text().lines() {
+            ui::note(line);
+        }
+        if !finished.status.success() {
+            ui::note(&format!("{name}: {}", finished.status));
+        }
+        report.failed.push(name);
+    }
+    Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+    use rstest::rstest;
+
+    use super::*;
+
+    fn args(line: &str) -> TestArgs {
+        let command = TestArgs::augment_args(clap::Command::new("test"));
+        let matches = command.get_matches_from(std::iter::once("test").chain(line.split_whitespace()));
+        TestArgs::from_arg_matches(&matches).expect("arguments that exist")
+    }
+
+    #[rstest]
+    #[case::all("", (true, true, true))]
+    #[case::only_what_is_named("--unit --e2e", (true, false, true))]
+    #[case::service("-p application-service", (true, true, false))]
+    #[case::filter("-- refuses", (true, true, false))]
+    #[case::service_and_end("-p application-service --e2e", (false, false, true))]
+    fn levels(#[case] line: &str, #[case] (unit, integration, e2e): (bool, bool, bool)) {
+        assert_eq!(args(line).levels(), Levels { unit, integration, e2e });
+    }
+
+    #[test]
+    fn service_brings_its_api_crate() {
+        let wants = |package: &str| args("-p application-service").wants(package);
+        assert!(wants("application-service") && wants("application-service-api"));
+        assert!(!wants("fleet"));
+        assert!(args("").wants("fleet"));
+    }
+}
