@@ -59,6 +59,12 @@ pub const ALL: &[Service] = &[
         program: None,
     },
     Service {
+        name: "integration-service",
+        purpose: "Will test each build together with the rest of its Application, and promote what passes.",
+        crds: integration_service_api::crds,
+        program: None,
+    },
+    Service {
         name: "internal-services",
         purpose: "Will run pipelines of a private cluster for requests from a public one.",
         crds: internal_services_api::crds,

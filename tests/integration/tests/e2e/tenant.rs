@@ -1,0 +1,134 @@
+//! What a tenant does with Applications and Components, and sees.
+use anyhow::{Context as _, ensure};
+use application_service_api::{Application, Component};
+use fleet_api::Truth;
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+use testkit::{DEADLINE, has_condition, wait_for, wait_gone};
+
+use super::{LONG, cluster};
+
+/// An Application, as YAML.
+pub(crate) fn application(name: &str) -> String {
+    json!({
+        "apiVersion": "appstudio.redhat.com/v1alpha1",
+        "kind": "Application",
+        "metadata": {"name": name},
+        "spec": {"displayName": format!("Test {name}")},
+    })
+    .to_string()
+}
+
+/// A Component with a git source, as YAML.
+pub(crate) fn component(name: &str, application: &str, nudges: &[&str]) -> String {
+    json!({
+        "apiVersion": "appstudio.redhat.com/v1alpha1",
+        "kind": "Component",
+        "metadata": {"name": name},
+        "spec": {
+            "application": application,
+            "componentName": name,
+            "source": {"git": {"url": format!("https://git.example.com/acme/{name}"), "dockerfileUrl": "Containerfile"}},
+            "build-nudges-ref": nudges,
+        },
+    })
+    .to_string()
+}
+
+/// Waits until a Component has its model.
+pub(crate) async fn created(client: &Client, namespace: &str, name: &str) -> anyhow::Result<Component> {
+    let components: Api<Component> = Api::namespaced(client.clone(), namespace);
+    wait_for(&components, name, "Created", LONG, has_condition("Created", Truth::True)).await
+}
+
+#[tokio::test]
+async fn component_before_its_application_converges() -> anyhow::Result<()> {
+    let cluster = cluster().await?;
+    let (client, namespace) = (cluster.admin(), cluster.namespace("e2e-order").await?);
+    namespace.apply_yaml(&component("early", "late", &[])).await?;
+    let components: Api<Component> = Api::namespaced(client.clone(), &namespace);
+    wait_for(&components, "early", "that it waits", LONG, has_condition("Created", Truth::False)).await?;
+    namespace.apply_yaml(&application("late")).await?;
+
+    let component = created(&client, &namespace, "early").await?;
+    let model = component.status.and_then(|status| status.devfile).unwrap_or_default();
+    ensure!(
+        model.contains("schemaVersion") && model.contains("Containerfile"),
+        "status.devfile is {model:?}"
+    );
+    let applications: Api<Application> = Api::namespaced(client, &namespace);
+    let has_project = |application: &Application| {
+        let model = application.status.as_ref().and_then(|status| status.devfile.as_deref());
+        model.is_some_and(|model| model.contains("https://git.example.com/acme/early"))
+    };
+    wait_for(&applications, "late", "the Component in its model", DEADLINE, has_project).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn nudges_are_shown_both_ways_and_a_cycle_is_refused() -> anyhow::Result<()> {
+    let cluster = cluster().await?;
+    let (client, namespace) = (cluster.admin(), cluster.namespace("e2e-nudges").await?);
+    namespace.apply_yaml(&application("nudges")).await?;
+    namespace.apply_yaml(&component("library", "nudges", &["server"])).await?;
+    namespace.apply_yaml(&component("server", "nudges", &[])).await?;
+    let components: Api<Component> = Api::namespaced(client.clone(), &namespace);
+    let is_nudged = |component: &Component| {
+        component.status.as_ref().is_some_and(|status| status.build_nudged_by == ["library"])
+    };
+    wait_for(&components, "server", "its nudger in status", LONG, is_nudged).await?;
+
+    assert_cycle_is_refused(&client, &namespace, "server", "library").await
+}
+
+/// Asks, without changing anything, that a Component nudges another which nudges it already.
+pub(crate) async fn assert_cycle_is_refused(
+    client: &Client,
+    namespace: &str,
+    from: &str,
+    to: &str,
+) -> anyhow::Result<()> {
+    let components: Api<Component> = Api::namespaced(client.clone(), namespace);
+    let dry_run = PatchParams { dry_run: true, ..PatchParams::default() };
+    let nudge = Patch::Merge(json!({"spec": {"build-nudges-ref": [to]}}));
+    let refusal =
+        components.patch(from, &dry_run, &nudge).await.err().context("a cycle of nudges was accepted")?;
+    ensure!(refusal.to_string().contains("cycle detected"), "{refusal}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn mistake_is_refused_with_field_and_rule() -> anyhow::Result<()> {
+    let cluster = cluster().await?;
+    let namespace = cluster.namespace("e2e-refused").await?;
+    let components: Api<Component> = Api::namespaced(cluster.admin(), &namespace);
+    let mut wrong: Component = serde_json::from_str(&component("wrong", "any", &[]))?;
+    wrong.spec.component_name = "My_Component".to_owned();
+    let refusal = components.create(&PostParams::default(), &wrong).await.err().context("it was accepted")?;
+    ensure!(refusal.to_string().contains("spec.componentName"), "{refusal}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn components_go_with_their_application() -> anyhow::Result<()> {
+    let cluster = cluster().await?;
+    let (client, namespace) = (cluster.admin(), cluster.namespace("e2e-gone").await?);
+    namespace.apply_yaml(&application("short-lived")).await?;
+    for name in ["one", "two"] {
+        namespace.apply_yaml(&component(name, "short-lived", &[])).await?;
+        let component = created(&client, &namespace, name).await?;
+        let owners: Vec<_> = component.owner_references().iter().map(|owner| owner.name.as_str()).collect();
+        assert_eq!(owners, ["short-lived"]);
+    }
+    let applications: Api<Application> = Api::namespaced(client.clone(), &namespace);
+    applications.delete("short-lived", &DeleteParams::default()).await?;
+    wait_gone(&applications, "short-lived", LONG).await?;
+    let components: Api<Component> = Api::namespaced(client, &namespace);
+    for name in ["one", "two"] {
+        wait_gone(&components, name, LONG).await?;
+    }
+    Ok(())
+}
