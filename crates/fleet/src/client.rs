@@ -47,7 +47,10 @@ pub(crate) async fn connect(
 }
 
 /// A client whose requests are counted in `registry`.
-pub fn build(config: Config, registry: &Registry) -> Result<Client, Error> {
+pub fn build(mut config: Config, registry: &Registry) -> Result<Client, Error> {
+    // kube would repeat a refused request for minutes: a write could leave long after its decision, and after the lease
+    // is lost. Queues and watches have back-offs of their own.
+    config.default_retry = false;
     let requests = IntCounterVec::new(
         Opts::new(
             "rest_client_requests_total",

@@ -101,8 +101,8 @@ impl Drill {
         flow: impl AsyncFn(&Tenant) -> anyhow::Result<()>,
     ) -> anyhow::Result<Crashes> {
         let began = Instant::now();
-        let folder = self.folder()?;
-        let calm = repetition::run(self, &folder, "calm", Attack::None, None, &flow).await?;
+        let folder = folder()?;
+        let calm = repetition::run(self, &folder, "calm", Attack::none(), None, &flow).await?;
         ensure!(calm.writes > 0, "{} wrote nothing in this flow: it drills nothing", self.service);
 
         let moments = (1..=calm.writes).flat_map(|n| [(n, Moment::Before), (n, Moment::After)]);
@@ -112,7 +112,7 @@ impl Drill {
                     format!("killed-{}-{n}", if moment == Moment::Before { "before" } else { "after" });
                 let (folder, calm, flow) = (&folder, &calm, &flow);
                 async move {
-                    repetition::run(self, folder, &name, Attack::Kill(n, moment), Some(calm), flow).await
+                    repetition::run(self, folder, &name, Attack::kill(n, moment), Some(calm), flow).await
                 }
             });
         let ended = all(repetitions).await?;
@@ -130,24 +130,25 @@ impl Drill {
         plans: impl IntoIterator<Item = (&'static str, Plan)>,
     ) -> anyhow::Result<Survived> {
         let began = Instant::now();
-        let folder = self.folder()?;
-        let calm = repetition::run(self, &folder, "calm", Attack::None, None, &flow).await?;
+        let folder = folder()?;
+        let calm = repetition::run(self, &folder, "calm", Attack::none(), None, &flow).await?;
         let repetitions = plans.into_iter().map(|(name, plan)| {
             let (folder, calm, flow) = (&folder, &calm, &flow);
             async move {
                 let ended =
-                    repetition::run(self, folder, name, Attack::Faults(plan), Some(calm), flow).await?;
+                    repetition::run(self, folder, name, Attack::faults(plan), Some(calm), flow).await?;
                 Ok((name, ended.check_costs(name, calm)?))
             }
         });
         let costs = all(repetitions).await?;
         Ok(Survived { calm: calm.costs(), costs, took: began.elapsed() })
     }
+}
 
-    fn folder(&self) -> anyhow::Result<Folder> {
-        let user = nix::unistd::Uid::current();
-        Folder::create(&std::env::temp_dir().join(format!("konflux-drill-{user}")))
-    }
+/// For logs and kubeconfigs of one drill. Deleted with all that runs in it.
+fn folder() -> anyhow::Result<Folder> {
+    let user = nix::unistd::Uid::current();
+    Folder::create(&std::env::temp_dir().join(format!("konflux-drill-{user}")))
 }
 
 /// Runs all, some at once. Fails with the first few errors.

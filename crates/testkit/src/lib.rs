@@ -10,6 +10,7 @@ mod install;
 pub mod ledger;
 pub mod manifests;
 pub mod pki;
+mod port;
 pub mod rbac;
 pub mod tools;
 pub mod wait;
@@ -17,5 +18,6 @@ pub mod world;
 
 pub use self::control_plane::{ControlPlane, Namespace, Options, user_name};
 pub use self::install::{Installed, Webhooks, compare_rules};
+pub use self::port::free_port;
 pub use self::wait::{DEADLINE, eventually, has_condition, wait_for, wait_gone};
 pub use self::world::World;

@@ -34,7 +34,7 @@ struct Copier {
 
 impl Copier {
     fn start(client: &Client, namespace: &Namespace<'_>, identity: &str) -> anyhow::Result<Self> {
-        let health = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let health = testkit::free_port()?;
         let args = Args::try_parse_from([
             "copier",
             "--metrics-addr=127.0.0.1:0",

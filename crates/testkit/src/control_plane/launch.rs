@@ -1,11 +1,10 @@
 //! Starts etcd, kube-apiserver and kube-controller-manager, tuned for tests: nothing is synced to disk, only
 //! loopback is listened on.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use kube::Client;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
@@ -14,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::guard::{Folder, Program};
 use super::programs::Programs;
 use crate::pki::{self, Authority};
+use crate::port::free_port;
 
 /// Much more than the few seconds that it takes on an idle machine.
 const START: Duration = Duration::from_secs(90);
@@ -189,11 +189,6 @@ async fn is_serving(client: &Client) -> bool {
         Err(_) => false,
     };
     answers("/readyz").await && answers("/api/v1/namespaces/default").await
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port on 127.0.0.1")?;
-    Ok(listener.local_addr()?.port())
 }
 
 /// That `path` can be the address of a socket.

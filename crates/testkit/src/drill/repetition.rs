@@ -1,7 +1,7 @@
 //! One run of a flow, with a service that is killed or cut off.
 
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -13,14 +13,15 @@ use super::{Drill, PREFIX, Tenant};
 use crate::control_plane::ControlPlane;
 use crate::control_plane::guard::Folder;
 use crate::faults::{Moment, Plan, Proxy};
-use crate::install::Webhooks;
+use crate::install::{Installed, Webhooks};
 use crate::ledger::Calls;
+use crate::port::free_port;
 use crate::wait::eventually;
 
 /// How long a service may take after the flow to come to its end state. Back-offs are long after many faults.
-const SETTLE: Duration = Duration::from_secs(60);
+const SETTLE: Duration = Duration::from_mins(1);
 /// How long nothing may be written for a run to count as ended. The calm one decides what the others are compared with.
-const QUIET: Duration = Duration::from_millis(1000);
+const QUIET: Duration = Duration::from_secs(1);
 const CALM_QUIET: Duration = Duration::from_millis(2500);
 /// Between two looks whether the process still runs.
 const LOOK: Duration = Duration::from_millis(200);
@@ -28,11 +29,24 @@ const LOOK: Duration = Duration::from_millis(200);
 const LAST_CALLS: usize = 30;
 
 /// What is done to the service.
-pub(super) enum Attack {
-    None,
+pub(super) struct Attack {
+    plan: Plan,
+    kill: Option<(usize, Moment)>,
+}
+
+impl Attack {
+    pub(super) fn none() -> Self {
+        Self::faults(Plan::calm())
+    }
+
     /// SIGKILL at its nth write, and a new start.
-    Kill(usize, Moment),
-    Faults(Plan),
+    pub(super) fn kill(n: usize, moment: Moment) -> Self {
+        Self { kill: Some((n, moment)), ..Self::none() }
+    }
+
+    pub(super) fn faults(plan: Plan) -> Self {
+        Self { plan, kill: None }
+    }
 }
 
 /// How a repetition ended.
@@ -59,38 +73,14 @@ pub(super) async fn run(
     let port = free_port()?;
     let webhooks = Webhooks { port, ca_pem: None, namespaces: &[&tenant] };
     let installed = plane.install(&drill.service, Some(webhooks)).await?;
-    let (plan, trap) = match attack {
-        Attack::None => (Plan::calm(), None),
-        Attack::Kill(n, moment) => (Plan::calm(), Some((n, moment))),
-        Attack::Faults(plan) => (plan, None),
-    };
-    let proxy = Proxy::start(name, plan, installed.config().await?).await?;
-    if let Some((n, moment)) = trap {
+    let proxy = Proxy::start(name, attack.plan, installed.config().await?).await?;
+    if let Some((n, moment)) = attack.kill {
         proxy.arm(n, moment);
     }
     let file = name.replace(' ', "-");
     let kubeconfig = folder.write(&format!("{file}.kubeconfig"), proxy.kubeconfig())?;
-    let mut flags = vec![
-        format!("--kubeconfig={}", kubeconfig.display()),
-        format!("--namespace={}", installed.namespace()),
-        format!("--watch-namespaces={}", &*tenant),
-        format!("--webhook-addr=127.0.0.1:{port}"),
-        format!("--webhook-configuration={}", installed.name_of(&drill.service)),
-    ];
-    flags.extend(
-        [
-            "--webhook-names=127.0.0.1",
-            "--metrics-addr=127.0.0.1:0",
-            "--health-addr=127.0.0.1:0",
-            "--leader-elect=true",
-            // A container that is started again keeps its pod's name, and with it the Lease.
-            "--identity=drill",
-            "--log-format=text",
-        ]
-        .map(str::to_owned),
-    );
+    let mut flags = flags(&kubeconfig, &tenant, &installed, port, &drill.service);
     flags.extend(drill.flags.iter().cloned());
-
     let mut process = Process::new(folder, &drill.binary, file, flags);
     process.start()?;
     let mut kills = 0;
@@ -121,6 +111,31 @@ pub(super) async fn run(
     process.kill();
     let state = outcome.map_err(|error| explain(&error, name, &proxy, &process))?;
     Ok(Ended { state, calls: proxy.calls(), writes: proxy.writes(), faults: proxy.faults(), kills })
+}
+
+fn flags(
+    kubeconfig: &Path,
+    tenant: &str,
+    installed: &Installed<'_>,
+    port: u16,
+    service: &str,
+) -> Vec<String> {
+    [
+        &*format!("--kubeconfig={}", kubeconfig.display()),
+        &*format!("--namespace={}", installed.namespace()),
+        &*format!("--watch-namespaces={tenant}"),
+        &*format!("--webhook-addr=127.0.0.1:{port}"),
+        &*format!("--webhook-configuration={}", installed.name_of(service)),
+        "--webhook-names=127.0.0.1",
+        "--metrics-addr=127.0.0.1:0",
+        "--health-addr=127.0.0.1:0",
+        "--leader-elect=true",
+        // A container that is started again keeps its pod's name, and with it the Lease.
+        "--identity=drill",
+        "--log-format=text",
+    ]
+    .map(str::to_owned)
+    .into()
 }
 
 async fn settle(
@@ -158,9 +173,4 @@ fn explain(error: &anyhow::Error, name: &str, proxy: &Proxy, process: &Process<'
 fn last_calls(proxy: &Proxy) -> Calls {
     let calls = proxy.calls().except("leases");
     calls.iter().skip(calls.len().saturating_sub(LAST_CALLS)).cloned().collect()
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port on 127.0.0.1")?;
-    Ok(listener.local_addr()?.port())
 }

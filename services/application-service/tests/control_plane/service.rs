@@ -1,7 +1,5 @@
 //! The service as it is deployed, but for the pod: its code runs here, with the rights and webhooks of its base.
 
-use std::net::TcpListener;
-
 use application_service::Args;
 use application_service_api::{Application, Component};
 use clap::Parser as _;
@@ -41,7 +39,7 @@ impl Service {
     pub(crate) async fn install() -> anyhow::Result<Self> {
         let plane = ControlPlane::shared().await;
         let tenant = plane.namespace("tenant").await?;
-        let webhook_port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let webhook_port = testkit::free_port()?;
         let webhooks = Webhooks { port: webhook_port, ca_pem: None, namespaces: &[&tenant] };
         let installed = plane.install("application-service", Some(webhooks)).await?;
         Ok(Self { plane, tenant, installed, registry: Registry::new(), webhook_port, running: None })
