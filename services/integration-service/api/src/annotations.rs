@@ -1,0 +1,82 @@
+//! Keys of annotations of integration-service.
+
+use fleet_api::AnnotationKey;
+
+/// `IntegrationTestScenario` annotation: what kind of test it is, such as `enterprise-contract`. Copied to its runs.
+pub const KIND: AnnotationKey = AnnotationKey::new("test.appstudio.openshift.io/kind");
+
+/// `IntegrationTestScenario` annotation: `spec.environment` of the versions before `v1beta2`, as JSON. Written by
+/// [`convert`](crate::convert).
+pub const ENVIRONMENT: AnnotationKey =
+    AnnotationKey::new("conversion.test.appstudio.openshift.io/v1beta1-environment");
+
+/// `IntegrationTestScenario` annotation in `v1alpha1`: `spec.resolverRef` of the versions after it, as JSON, if
+/// `pipeline` and `bundle` do not say all of it. Written by [`convert`](crate::convert).
+pub const RESOLVER_REF: AnnotationKey =
+    AnnotationKey::new("conversion.test.appstudio.openshift.io/v1beta2-resolver-ref");
+
+/// `IntegrationTestScenario` annotation: how long a run may take, a Go duration.
+pub const PIPELINE_TIMEOUT: AnnotationKey =
+    AnnotationKey::new("test.appstudio.openshift.io/pipeline_timeout");
+
+/// `IntegrationTestScenario` annotation: how long the tasks of a run may take, a Go duration.
+pub const TASKS_TIMEOUT: AnnotationKey = AnnotationKey::new("test.appstudio.openshift.io/tasks_timeout");
+
+/// `IntegrationTestScenario` annotation: how long the tasks below `finally` may take, a Go duration.
+pub const FINALLY_TIMEOUT: AnnotationKey = AnnotationKey::new("test.appstudio.openshift.io/finally_timeout");
+
+/// Snapshot annotation: how far each scenario has come, a JSON list.
+pub const STATUS: AnnotationKey = AnnotationKey::new("test.appstudio.openshift.io/status");
+
+/// Snapshot annotation: what was reported to the forge, a JSON object.
+pub const GIT_REPORTER_STATUS: AnnotationKey =
+    AnnotationKey::new("test.appstudio.openshift.io/git-reporter-status");
+
+/// Snapshot annotation of older programs: when anything was last reported. Read, and replaced by
+/// [`GIT_REPORTER_STATUS`].
+pub const PR_LAST_UPDATE: AnnotationKey = AnnotationKey::new("test.appstudio.openshift.io/pr-last-update");
+
+/// Snapshot annotation: why nothing is reported to the forge. Ours.
+pub const GIT_REPORTING_FAILURE: AnnotationKey =
+    AnnotationKey::new("test.appstudio.openshift.io/git-reporting-failure");
+
+/// Snapshot annotation: `true` lets it be released although a newer build of its Component exists.
+pub const IGNORE_SUPERSESSION: AnnotationKey =
+    AnnotationKey::new("test.appstudio.openshift.io/ignore-supersession");
+
+/// Annotation of a build's `PipelineRun` and of a Snapshot: the branch by which pull requests of several
+/// repositories belong together.
+pub const PR_GROUP: AnnotationKey = AnnotationKey::new("test.appstudio.openshift.io/pr-group");
+
+/// Snapshot annotation: what became of making a Snapshot of its group.
+pub const CREATE_GROUP_SNAPSHOT_STATUS: AnnotationKey =
+    AnnotationKey::new("test.appstudio.openshift.io/create-groupsnapshot-status");
+
+/// Annotation of a Snapshot of a group: its members, a JSON list.
+pub const GROUP_TEST_INFO: AnnotationKey = AnnotationKey::new("test.appstudio.openshift.io/group-test-info");
+
+/// Annotation of a build's `PipelineRun`: its Snapshot. On a test's run this is a label.
+pub const SNAPSHOT: AnnotationKey = AnnotationKey::new("appstudio.openshift.io/snapshot");
+
+/// Annotation of a build's `PipelineRun`: whether its Snapshot could be made, JSON with `status` (`success` or
+/// `failed`) and `message`.
+pub const CREATE_SNAPSHOT_STATUS: AnnotationKey =
+    AnnotationKey::new("test.appstudio.openshift.io/create-snapshot-status");
+
+/// Annotation of a build's `PipelineRun`: what was reported while there was no Snapshot.
+pub const SNAPSHOT_CREATION_REPORT: AnnotationKey =
+    AnnotationKey::new("test.appstudio.openshift.io/snapshot-creation-report");
+
+/// Annotation of a test's `PipelineRun`: `true` if a newer Snapshot made it needless.
+pub const CANCELLED: AnnotationKey = AnnotationKey::new("pac.test.appstudio.openshift.io/cancelled");
+
+/// Begins the Snapshot annotation for a result of its build: the result's name follows, in lower case, with `-` for
+/// `_`.
+pub const RESULT_PREFIX: &str = "test.appstudio.openshift.io/result-";
+
+/// Labels and annotations of Pipelines-as-Code are copied from a build's run with this prefix in place of
+/// `pipelinesascode.tekton.dev`.
+pub const PIPELINES_AS_CODE_PREFIX: &str = "pac.test.appstudio.openshift.io";
+
+/// Labels and annotations with this beginning are copied from a build's run.
+pub const BUILD_PREFIX: &str = "build.appstudio";
