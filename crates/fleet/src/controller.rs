@@ -220,12 +220,8 @@ impl Worker {
         active.inc();
         let began = Instant::now();
         let key = &work.key;
-        let span = tracing::info_span!(
-            "reconcile",
-            controller = self.name,
-            namespace = key.namespace,
-            name = key.name
-        );
+        // Not `name`: the log gives a span's own name under that key.
+        let span = tracing::info_span!("reconcile", controller = self.name, object = %key);
         // A panic is a bug in one reconcile; it must not end the others.
         let result =
             AssertUnwindSafe((self.reconcile)(key.clone()).instrument(span.clone())).catch_unwind().await;
