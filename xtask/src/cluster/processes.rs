@@ -180,7 +180,14 @@ mod tests {
             .spawn()
             .unwrap();
         let pid = i32::try_from(child.id().unwrap()).unwrap();
-        assert_eq!(Processes::find(state.path()).supervisor, [pid]);
+        // The kernel lets `spawn` return a moment before the new program's arguments can be read.
+        testkit::eventually(testkit::DEADLINE, "the shell to show its arguments", async || {
+            let found = Processes::find(state.path()).supervisor;
+            anyhow::ensure!(found == [pid], "found {found:?}");
+            Ok(())
+        })
+        .await
+        .unwrap();
         let (ended, status) = tokio::join!(end(state.path()), child.wait());
         ended.unwrap();
         assert!(!status.unwrap().success());
