@@ -121,7 +121,8 @@ impl Issuer {
             if let Err(error) = looked {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(service = %self.service, error, "Could not look after the webhook certificate");
-                wait = wait.min(SOON * 2_u32.saturating_pow(failures));
+                // Never long: until a certificate is there and trusted, its webhooks are not called.
+                wait = wait.min(SOON * 2_u32.saturating_pow(failures.min(2)));
                 failures = failures.saturating_add(1);
             } else {
                 failures = 0;
