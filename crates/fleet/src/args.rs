@@ -3,6 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use crate::outbound::{self, AllowList, DenyList};
+use crate::shard::Shard;
+
 /// Flags of the kit, flattened into each service's own `Args`. Each can also be given by its environment variable.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
@@ -59,6 +62,11 @@ pub struct Args {
     #[arg(long, env, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "COUNT")]
     pub concurrency: u16,
 
+    /// Experimental: works only on the namespaces that fall to shard INDEX of COUNT. Each shard has its own Lease,
+    /// `<service>-<INDEX>-of-<COUNT>`. Stop all replicas before COUNT changes.
+    #[arg(long, env, hide = true, default_value_t = Shard::ALL, value_name = "INDEX/COUNT")]
+    pub shard: Shard,
+
     /// Format of the log on standard error.
     #[arg(long, env, default_value = "json", value_name = "FORMAT")]
     pub log_format: LogFormat,
@@ -70,6 +78,22 @@ pub struct Args {
     /// Where to send traces (OTLP over gRPC), as `http://host:4317`. Nowhere if absent.
     #[arg(long, env, value_name = "URL")]
     pub otlp_endpoint: Option<String>,
+
+    /// What outgoing calls may reach beside the internet, separated by commas: a host, host:port, an IP address or a
+    /// network (10.0.0.0/8). A host is permitted wherever its name leads, link-local addresses excepted; with http:// in
+    /// front also without TLS. Everything else that is loopback, private or link-local is refused.
+    #[arg(long, env, default_value_t, hide_default_value = true, value_name = "HOSTS")]
+    pub outbound_allow: AllowList,
+
+    /// Networks that outgoing calls may not reach although they are on the internet, separated by commas: those of the
+    /// cluster's pods and Services, if their addresses are public.
+    #[arg(long, env, default_value_t, hide_default_value = true, value_name = "NETWORKS")]
+    pub outbound_deny: DenyList,
+
+    /// Certificate authorities (PEM) that outgoing calls trust beside the machine's own. Read again when it changes. A file
+    /// that is not there yet, in a folder that is, counts as empty until it appears.
+    #[arg(long, env, value_name = "FILE")]
+    pub ca_bundle: Option<PathBuf>,
 
     /// Configuration of the cluster to work on. Inside a pod: that pod's cluster.
     #[arg(long, env, value_name = "FILE")]
@@ -94,6 +118,14 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
 }
 
 impl Args {
+    pub(crate) fn outbound(&self) -> outbound::Options {
+        outbound::Options {
+            allow: self.outbound_allow.clone(),
+            deny: self.outbound_deny.clone(),
+            ca_bundle: self.ca_bundle.clone(),
+        }
+    }
+
     /// The namespaces to watch; `None` means all.
     pub(crate) fn scopes(&self) -> Vec<crate::Scope> {
         let mut namespaces: Vec<_> =
@@ -146,6 +178,16 @@ mod tests {
         assert!(error.contains("--metrics-addr") && error.contains("0.0.0.0:8080"), "{error}");
         let error = parse(&["--concurrency", "0"]).unwrap_err().to_string();
         assert!(error.contains("--concurrency"), "{error}");
+    }
+
+    #[test]
+    fn takes_what_may_be_called_and_an_empty_list_as_manifests_have_it() {
+        let args = parse(&["--outbound-allow", "forge.test:8443, 10.0.0.0/8", "--outbound-deny="]).unwrap();
+        assert_eq!(args.outbound_allow.to_string(), "forge.test:8443,10.0.0.0/8");
+        assert_eq!(args.outbound_deny, DenyList::default());
+        assert_eq!(parse(&[]).unwrap().outbound_allow, AllowList::default());
+        let error = parse(&["--outbound-allow", "https://forge.test"]).unwrap_err().to_string();
+        assert!(error.contains("--outbound-allow") && error.contains("host:port"), "{error}");
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub fn classify(error: &kube::Error) -> Class {
         // Gone while we worked; its deletion event ends the work.
         404 | 410 => Class::Forget,
         400 | 405 | 413 | 422 => Class::Wait,
+        _ if is_too_large(error) => Class::Wait,
         // Also 401 and 403: an expired token or a missing rule is mended without any object changing.
         _ => Class::Retry,
     }
@@ -41,8 +42,19 @@ pub fn is_permanent(error: &kube::Error) -> bool {
     match status.code {
         403 => !is_quota(status),
         400 | 401 | 405 | 413 | 422 => true,
-        _ => false,
+        _ => is_too_large(error),
     }
+}
+
+/// Whether what was to be written is more than the API server or its etcd takes: about 1.5 MB for an object.
+pub fn is_too_large(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    // The API server hands the refusal of etcd on as an internal error; nothing but its text tells it from others.
+    status.code == 413
+        || (status.code == 500
+            && ["etcdserver: request is too large", "trying to send message larger than max"]
+                .iter()
+                .any(|words| status.message.contains(words)))
 }
 
 /// A ResourceQuota refuses with the same code and reason as RBAC; only the text tells them apart.
@@ -64,6 +76,7 @@ mod tests {
     #[case::quota(403, "pods \"a\" is forbidden: exceeded quota: compute", Class::Retry, false)]
     #[case::invalid(422, "spec.application: Required value", Class::Wait, true)]
     #[case::too_large(413, "", Class::Wait, true)]
+    #[case::too_large_for_etcd(500, "etcdserver: request is too large", Class::Wait, true)]
     #[case::gone(404, "", Class::Forget, false)]
     fn classifies_answers(
         #[case] code: u16,

@@ -5,14 +5,14 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use crate::class::{Class, Classed};
 use crate::clock::Clock;
@@ -20,6 +20,9 @@ use crate::decision::Wake;
 use crate::key::ObjectKey;
 use crate::queue::{Outcome, Queue, Work};
 use crate::store::{Change, Store, Stored};
+use crate::trace::TraceContext;
+
+type TraceOf = Box<dyn Fn(&ObjectKey) -> Option<TraceContext> + Send + Sync>;
 
 /// An error of any module, boxed for the kit.
 pub type BoxError = Box<dyn Classed>;
@@ -30,7 +33,8 @@ impl<E: Classed> From<E> for BoxError {
     }
 }
 
-type Reconcile = Arc<dyn Fn(ObjectKey) -> BoxFuture<'static, Result<Wake, BoxError>> + Send + Sync>;
+/// Takes the span that it will run in, to make it part of the object's trace.
+type Reconcile = Arc<dyn Fn(ObjectKey, &Span) -> BoxFuture<'static, Result<Wake, BoxError>> + Send + Sync>;
 
 /// Metrics of all controllers of a process, named as platform dashboards and alerts know them.
 #[derive(Clone, Debug)]
@@ -82,6 +86,8 @@ pub struct Controller {
     name: &'static str,
     queue: Queue,
     sources: Vec<BoxFuture<'static, ()>>,
+    /// The trace of what a key names.
+    trace: TraceOf,
 }
 
 impl fmt::Debug for Controller {
@@ -92,11 +98,13 @@ impl fmt::Debug for Controller {
 
 impl Controller {
     pub fn new(name: &'static str, queue: Queue) -> Self {
-        Self { name, queue, sources: Vec::new() }
+        Self { name, queue, sources: Vec::new(), trace: Box::new(|_| None) }
     }
 
-    /// Reconciles each object of `store` when it appears, changes or goes.
-    pub fn of<K: Stored>(self, store: &Store<K>) -> Self {
+    /// Reconciles each object of `store` when it appears, changes or goes, as part of the trace that it is annotated with.
+    pub fn of<K: Stored>(mut self, store: &Store<K>) -> Self {
+        let traced = store.clone();
+        self.trace = Box::new(move |key| TraceContext::of(&*traced.get(key)?));
         self.reads_changes(store, |change| vec![change.key.clone()])
     }
 
@@ -114,19 +122,55 @@ impl Controller {
 
     /// Reconciles the keys that `keys_of` finds in a change of `store`. A filter must not drop deletions that matter.
     pub fn reads_changes<K: Stored>(
+        self,
+        store: &Store<K>,
+        keys_of: impl Fn(&Change<K>) -> Vec<ObjectKey> + Send + Sync + 'static,
+    ) -> Self {
+        self.reads_changes_after(store, Duration::ZERO, keys_of)
+    }
+
+    /// As [`Self::reads_changes`], `delay` later: what changes in between is looked at together. For keys that many
+    /// objects lead to.
+    pub fn reads_changes_after<K: Stored>(
         mut self,
         store: &Store<K>,
+        delay: Duration,
         keys_of: impl Fn(&Change<K>) -> Vec<ObjectKey> + Send + Sync + 'static,
     ) -> Self {
         let queue = self.queue.clone();
         store.subscribe(move |change| {
             for key in keys_of(change) {
-                queue.add(key);
+                if delay.is_zero() {
+                    queue.add(key);
+                } else {
+                    queue.add_after(key, delay);
+                }
             }
         });
         let store = store.clone();
         self.sources.push(async move { store.synced().await }.boxed());
         self
+    }
+
+    /// Reconciles the keys that `keys` names when the kind of `store`, which is
+    /// [optional](crate::StoreBuilder::optional), goes or has been listed, for decisions that depend on which it is.
+    pub fn reads_presence<K: Stored>(
+        self,
+        store: &Store<K>,
+        keys: impl Fn() -> Vec<ObjectKey> + Send + Sync + 'static,
+    ) -> Self {
+        let queue = self.queue.clone();
+        store.subscribe_presence(move |_| {
+            for key in keys() {
+                queue.add(key);
+            }
+        });
+        self
+    }
+
+    /// Wakes keys of this controller from elsewhere, as when something is there that a key waits for.
+    pub fn waker(&self) -> Waker {
+        Waker(self.queue.clone())
     }
 
     /// Completes the controller with its reconcile function.
@@ -135,11 +179,31 @@ impl Controller {
         F: Future<Output = Result<Wake, E>> + Send + 'static,
         E: Classed,
     {
-        let reconcile = move |key| {
+        let trace = self.trace;
+        let reconcile = move |key: ObjectKey, span: &Span| {
+            if let Some(context) = trace(&key) {
+                context.adopt(span);
+            }
             let reconciled = reconcile(key);
             async move { reconciled.await.map_err(BoxError::from) }.boxed()
         };
         Runner { name: self.name, queue: self.queue, sources: self.sources, reconcile: Arc::new(reconcile) }
+    }
+}
+
+/// Puts keys into the queue of one controller. Cheap to clone.
+#[derive(Clone)]
+pub struct Waker(Queue);
+
+impl fmt::Debug for Waker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waker").finish_non_exhaustive()
+    }
+}
+
+impl Waker {
+    pub fn wake(&self, key: ObjectKey) {
+        self.0.add(key);
     }
 }
 
@@ -224,7 +288,7 @@ impl Worker {
         let span = tracing::info_span!("reconcile", controller = self.name, object = %key);
         // A panic is a bug in one reconcile; it must not end the others.
         let result =
-            AssertUnwindSafe((self.reconcile)(key.clone()).instrument(span.clone())).catch_unwind().await;
+            AssertUnwindSafe((self.reconcile)(key.clone(), &span).instrument(span.clone())).catch_unwind().await;
         let _in_span = span.enter();
         active.dec();
         self.metrics.seconds.with_label_values(&[self.name]).observe(began.elapsed().as_secs_f64());

@@ -22,12 +22,13 @@ pub struct BindError {
     pub source: std::io::Error,
 }
 
-type Check = Arc<dyn Fn() -> bool + Send + Sync>;
+/// What is missing, in words; `None` when nothing is.
+type Check = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// What has to be true before the service counts as ready. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Readiness {
-    checks: Arc<RwLock<Vec<(String, Check)>>>,
+    checks: Arc<RwLock<Vec<Check>>>,
     stopping: CancellationToken,
 }
 
@@ -39,7 +40,13 @@ impl Readiness {
 
     /// Adds a condition; `name` is shown while it does not hold.
     pub fn require(&self, name: impl Into<String>, is_met: impl Fn() -> bool + Send + Sync + 'static) {
-        self.checks.write().push((name.into(), Arc::new(is_met)));
+        let name = name.into();
+        self.explain(move || (!is_met()).then(|| name.clone()));
+    }
+
+    /// Adds a condition that says itself what is missing while it does not hold.
+    pub fn explain(&self, missing: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        self.checks.write().push(Arc::new(missing));
     }
 
     /// What is missing; empty when ready.
@@ -47,7 +54,7 @@ impl Readiness {
         if self.stopping.is_cancelled() {
             return vec!["stopping".to_owned()];
         }
-        self.checks.read().iter().filter(|(_, is_met)| !is_met()).map(|(name, _)| name.clone()).collect()
+        self.checks.read().iter().filter_map(|missing| missing()).collect()
     }
 }
 

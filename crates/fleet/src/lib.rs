@@ -12,6 +12,7 @@
 //! A service names its stores, controllers and webhooks; everything else is here and is the same in all. The parts are
 //! explained in docs/explanation/kit.md.
 
+pub mod access;
 mod args;
 pub mod certificate;
 mod class;
@@ -19,32 +20,42 @@ pub mod client;
 mod clock;
 pub mod controller;
 mod decision;
+#[cfg(test)]
+mod documented;
+mod events;
 pub mod health;
 mod key;
 pub mod leader;
+pub mod migration;
 pub mod names;
+pub mod outbound;
 pub mod queue;
 mod redact;
 mod runtime;
 mod secret;
+mod shard;
 mod start;
 pub mod store;
 pub mod telemetry;
+mod trace;
 pub mod webhook;
 pub mod write;
 mod writer;
 
 pub use args::{Args, LogFormat};
-pub use class::{Class, Classed, classify, is_permanent};
+pub use class::{Class, Classed, classify, is_permanent, is_too_large};
 pub use clock::Clock;
 pub use controller::{Controller, Runner};
 pub use decision::{Decision, Hold, NeverHolds, Wake};
+pub use events::{Event, EventType};
 pub use key::ObjectKey;
 pub use redact::redact;
 pub use runtime::{Error, Fleet, StoreBuilder};
 pub use secret::Secret;
+pub use shard::{InvalidShard, Shard};
 pub use start::{ServiceArgs, main};
-pub use store::{Index, Scope, Store, Stored};
+pub use store::{Index, Presence, Scope, Store, Stored};
+pub use trace::TraceContext;
 pub use write::{FieldManager, MetadataPatch, StatusPatch, Write};
 pub use writer::{Error as WriteError, Writer};
 

@@ -10,6 +10,7 @@ use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge
 use tokio::sync::Notify;
 
 use crate::key::ObjectKey;
+use crate::shard::Shard;
 use state::State;
 
 /// Limits of a queue.
@@ -83,6 +84,8 @@ impl QueueMetrics {
 pub struct Queue(Arc<Inner>);
 
 struct Inner {
+    /// Keys of other shards are never put in.
+    shard: Shard,
     state: Mutex<State>,
     changed: Notify,
     depth: prometheus::IntGauge,
@@ -94,7 +97,13 @@ struct Inner {
 
 impl Queue {
     pub fn new(name: &'static str, limits: Limits, metrics: &QueueMetrics) -> Self {
+        Self::of_shard(Shard::ALL, name, limits, metrics)
+    }
+
+    /// A queue that takes the keys of one shard only.
+    pub fn of_shard(shard: Shard, name: &'static str, limits: Limits, metrics: &QueueMetrics) -> Self {
         Self(Arc::new(Inner {
+            shard,
             state: Mutex::new(State::new(limits)),
             changed: Notify::new(),
             depth: metrics.depth.with_label_values(&[name]),
@@ -107,12 +116,18 @@ impl Queue {
 
     /// Puts a key in, unless it waits already. A key that is being worked on is worked on again afterwards.
     pub fn add(&self, key: ObjectKey) {
+        if !self.0.shard.owns(&key) {
+            return;
+        }
         self.0.adds.inc();
         self.with(|state, now| state.add(key, now));
     }
 
     /// Puts a key in after `delay`; an earlier time that is set already stays.
     pub fn add_after(&self, key: ObjectKey, delay: Duration) {
+        if !self.0.shard.owns(&key) {
+            return;
+        }
         self.with(|state, now| state.add_at(key, now + delay));
     }
 
@@ -231,6 +246,31 @@ mod tests {
         queue.add_after(key("a", "1"), Duration::from_millis(50));
         assert_eq!(queue.next().await.key, key("a", "1"));
         assert!(began.elapsed() >= Duration::from_millis(50));
+    }
+
+    #[tokio::test]
+    async fn each_key_waits_in_the_queue_of_its_shard_only() {
+        let metrics = QueueMetrics::new(&Registry::new()).unwrap();
+        let queues = [0, 1].map(|index| {
+            Queue::of_shard(Shard::new(index, 2).unwrap(), "test", Limits::for_workers(2), &metrics)
+        });
+        for i in 0..100 {
+            for queue in &queues {
+                queue.add(key(&format!("team-{i}"), "1"));
+                queue.add_after(key(&format!("team-{i}"), "2"), Duration::ZERO);
+            }
+        }
+        let mut taken = std::collections::BTreeSet::new();
+        for queue in &queues {
+            let mut here = 0;
+            while let Ok(work) = tokio::time::timeout(Duration::from_millis(50), queue.next()).await {
+                assert!(taken.insert(work.key.clone()), "{} waited in both", work.key);
+                queue.finish(&work, Outcome::Done);
+                here += 1;
+            }
+            assert!(here > 50, "{here} of 200");
+        }
+        assert_eq!(taken.len(), 200);
     }
 
     #[tokio::test]

@@ -1,18 +1,19 @@
 //! Puts a service's parts together and runs them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use k8s_openapi::NamespaceResourceScope;
+use kube::core::Selector;
 use kube::{Client, Resource};
 use prometheus::Registry;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::args::Args;
 use crate::certificate::{CaTarget, Directory, Issuer};
 use crate::clock::Clock;
@@ -20,12 +21,13 @@ use crate::controller::{Controller, ControllerMetrics, Runner};
 use crate::health::{self, BindError, Readiness};
 use crate::key::ObjectKey;
 use crate::leader::{Election, Leadership, Lost};
+use crate::migration::{Migration, MigrationMetrics};
 use crate::names;
 use crate::queue::{Limits, Queue, QueueMetrics};
-use crate::store::{self, Index, IndexFn, Store, Stored, Watch, WatchMetrics};
+use crate::store::{Discovery, Feed, Index, IndexFn, Scope, Store, Stored, Watch, WatchMetrics};
 use crate::webhook::{self, Webhooks};
 use crate::writer::Writer;
-use crate::{client, telemetry};
+use crate::{client, outbound, telemetry};
 
 /// How long work in hand may take after a signal to stop (security.md 8.12).
 const GRACE: Duration = Duration::from_secs(20);
@@ -47,6 +49,8 @@ pub enum Error {
     Bind(#[from] BindError),
     #[error(transparent)]
     Webhook(#[from] webhook::Error),
+    #[error(transparent)]
+    Outbound(#[from] outbound::BuildError),
     #[error("a metric cannot be registered")]
     Metrics(#[from] prometheus::Error),
     #[error("signals cannot be received")]
@@ -71,6 +75,7 @@ pub struct Fleet {
     client: Client,
     registry: Registry,
     clock: Clock,
+    discovery: Discovery,
     readiness: Readiness,
     writer: Writer,
     leadership: Leadership,
@@ -80,9 +85,11 @@ pub struct Fleet {
     watch_metrics: WatchMetrics,
     queue_metrics: QueueMetrics,
     controller_metrics: ControllerMetrics,
+    migration_metrics: MigrationMetrics,
     feeds: Vec<BoxFuture<'static, ()>>,
     runners: Vec<Runner>,
     webhooks: Option<(Webhooks, Vec<CaTarget>)>,
+    migrated: Vec<String>,
 }
 
 impl std::fmt::Debug for Fleet {
@@ -100,26 +107,32 @@ impl Fleet {
         registry: Registry,
         stop: CancellationToken,
     ) -> Result<Self, Error> {
+        // Also without a call to the outside: a flag that is wrong is wrong from the start.
+        args.outbound().check().map_err(outbound::BuildError::from)?;
         let namespace = args.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
         let identity = args.identity.clone().unwrap_or_else(|| {
             format!("{service}-{}", names::hash(8, &[&rand::random::<u128>().to_string()]))
         });
         let election = args.leader_elect.then(|| {
-            let election = Election::new(client.clone(), &namespace, service, &identity);
+            let election = Election::new(client.clone(), &namespace, &args.shard.lease(service), &identity);
             match &args.also_hold_lease {
                 Some(lease) => election.also_hold(&namespace, lease),
                 None => election,
             }
         });
         let leadership = election.as_ref().map_or_else(Leadership::always, Election::leadership);
+        let writer = Writer::new(client.clone(), service, identity, leadership.clone());
+        writer.register(&registry)?;
         Ok(Self {
             service,
-            writer: Writer::new(client.clone(), service, identity, leadership.clone()),
+            writer,
             readiness: Readiness::new(stop.clone()),
             clock: Clock::system(),
+            discovery: Discovery::new(client.clone()),
             watch_metrics: WatchMetrics::new(&registry)?,
             queue_metrics: QueueMetrics::new(&registry)?,
             controller_metrics: ControllerMetrics::new(&registry)?,
+            migration_metrics: MigrationMetrics::new(&registry)?,
             args,
             client,
             registry,
@@ -130,11 +143,17 @@ impl Fleet {
             feeds: Vec::new(),
             runners: Vec::new(),
             webhooks: None,
+            migrated: Vec::new(),
         })
     }
 
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Where the service itself lies.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     /// Where a service registers its own metrics.
@@ -160,18 +179,39 @@ impl Fleet {
         &self.readiness
     }
 
+    /// The client for everything outside the cluster. Call it once and hand out clones: what a host is given is counted
+    /// by client.
+    pub fn outbound(&mut self) -> Result<outbound::Client, Error> {
+        let options = self.args.outbound();
+        let client = outbound::Client::new(self.service, options, self.clock.clone(), &self.registry)?;
+        self.feeds.push(client.clone().follow_bundle().boxed());
+        Ok(client)
+    }
+
+    /// Decides who may use an endpoint of this service, by tokens that were issued for `audience`. Call it once, as above.
+    pub fn access(&self, audience: impl Into<String>) -> Result<Access, Error> {
+        Ok(Access::new(self.client.clone(), audience, &self.registry)?)
+    }
+
     /// Watches a namespaced kind in the namespaces of `--watch-namespaces`.
     pub fn store<K>(&mut self) -> StoreBuilder<'_, K>
     where
         K: Stored + Resource<Scope = NamespaceResourceScope>,
     {
-        StoreBuilder { fleet: self, trim: |_| {}, indexers: Vec::new(), watch: Watch::default() }
+        StoreBuilder {
+            fleet: self,
+            trim: |_| {},
+            indexers: Vec::new(),
+            watch: Watch::default(),
+            is_optional: false,
+            only_in: None,
+        }
     }
 
     /// Begins a controller with a queue of its own.
     pub fn controller(&self, name: &'static str) -> Controller {
         let limits = Limits::for_workers(usize::from(self.args.concurrency));
-        Controller::new(name, Queue::new(name, limits, &self.queue_metrics))
+        Controller::new(name, Queue::of_shard(self.args.shard, name, limits, &self.queue_metrics))
     }
 
     /// Runs a controller when the service serves and this replica leads.
@@ -187,6 +227,13 @@ impl Fleet {
     /// Serves webhooks. The leader writes the authority of their certificate into `targets`.
     pub fn webhooks(&mut self, webhooks: Webhooks, targets: impl IntoIterator<Item = CaTarget>) {
         self.webhooks = Some((webhooks, targets.into_iter().collect()));
+    }
+
+    /// Has the leader write again what is stored in older versions of these kinds, named as their definitions are
+    /// (`things.example.com`). The service's ClusterRole allows get of the definitions and patch of their status, by
+    /// name, and list and patch of the kinds.
+    pub fn migrate_storage(&mut self, crds: impl IntoIterator<Item = impl Into<String>>) {
+        self.migrated.extend(crds.into_iter().map(Into::into));
     }
 
     /// Runs everything until the process is told to stop, then finishes what is in hand.
@@ -271,12 +318,17 @@ impl Fleet {
                 .names(self.args.webhook_names.clone())
                 .inject_into(targets);
             let certificates = issuer.certificates();
-            background.push(never_fails(issuer.run(self.leadership.clone(), end.clone())).boxed());
+            background.push(never_fails(issuer.run(self.leadership_of_installation(), end.clone())).boxed());
             certificates
         };
         let serve = server.run(certificates, end.clone());
         background.push(async move { serve.await.map_err(Error::from) }.boxed());
         Ok(background)
+    }
+
+    /// For what is done once, however many shards there are.
+    fn leadership_of_installation(&self) -> Leadership {
+        if self.args.shard.is_first() { self.leadership.clone() } else { Leadership::never() }
     }
 
     fn start_controllers(&mut self) -> JoinSet<()> {
@@ -290,6 +342,11 @@ impl Fleet {
                 async move { leadership.held().await },
                 self.stop.clone(),
             ));
+        }
+        if !self.migrated.is_empty() {
+            let metrics = self.migration_metrics.clone();
+            let migration = Migration::new(self.client.clone(), self.migrated.drain(..), metrics);
+            controllers.spawn(migration.run(self.leadership_of_installation(), self.stop.clone()));
         }
         controllers
     }
@@ -307,6 +364,8 @@ pub struct StoreBuilder<'a, K> {
     trim: fn(&mut K),
     indexers: Vec<(Index, IndexFn<K>)>,
     watch: Watch,
+    is_optional: bool,
+    only_in: Option<String>,
 }
 
 impl<K> StoreBuilder<'_, K>
@@ -330,7 +389,7 @@ where
     }
 
     /// Keeps only objects that match this label selector.
-    pub fn labels(mut self, selector: impl Into<String>) -> Self {
+    pub fn labels(mut self, selector: impl Into<Selector>) -> Self {
         self.watch.labels = selector.into();
         self
     }
@@ -341,30 +400,42 @@ where
         self
     }
 
+    /// Works without this kind, which belongs to a neighbour that may not be installed: the service becomes ready, and the
+    /// watch begins within seconds when the kind appears. [`Store::presence`] tells a kind that is absent from one of which
+    /// there is no object; wake controllers by it with [`Controller::reads_presence`].
+    pub fn optional(mut self) -> Self {
+        self.is_optional = true;
+        self
+    }
+
+    /// Watches this one namespace, whatever `--watch-namespaces` says: for what belongs to the service itself.
+    pub fn only_in(mut self, namespace: impl Into<String>) -> Self {
+        self.only_in = Some(namespace.into());
+        self
+    }
+
     /// The store; its watch begins when the service serves.
     pub fn build(self) -> Store<K> {
-        let Self { fleet, trim, indexers, watch } = self;
-        let store = Store::new(trim, indexers);
+        let Self { fleet, trim, indexers, watch, is_optional, only_in } = self;
+        let scopes = only_in.map_or_else(|| fleet.args.scopes(), |namespace| vec![Scope::Namespace(namespace)]);
+        let store = Store::of_watch(scopes, watch, trim, indexers);
         fleet.writer.feed(&store);
         let synced = store.clone();
-        fleet.readiness.require(format!("list of {}", K::plural(&())), move || synced.is_synced());
-
-        let scopes = fleet.args.scopes();
-        let missing = Arc::new(AtomicUsize::new(scopes.len()));
-        for scope in scopes {
-            let (store, missing) = (store.clone(), Arc::clone(&missing));
-            let listed = {
-                let store = store.clone();
-                move || {
-                    if missing.fetch_sub(1, Ordering::SeqCst) == 1 {
-                        store.mark_synced();
-                    }
-                }
-            };
-            let api = scope.api(fleet.client.clone());
-            let metrics = fleet.watch_metrics.clone();
-            fleet.feeds.push(store::feed(api, store, scope, watch.clone(), metrics, listed).boxed());
-        }
+        fleet.readiness.explain(move || {
+            if synced.is_synced() {
+                return None;
+            }
+            let name = format!("list of {}", K::plural(&()));
+            Some(synced.trouble().map_or(name.clone(), |trouble| format!("{name} ({trouble})")))
+        });
+        let feed = Feed {
+            client: fleet.client.clone(),
+            discovery: fleet.discovery.clone(),
+            store: store.clone(),
+            is_optional,
+            metrics: fleet.watch_metrics.clone(),
+        };
+        fleet.feeds.push(feed.run().boxed());
         store
     }
 }

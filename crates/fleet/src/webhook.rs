@@ -1,25 +1,32 @@
-//! The admission webhook server: which checks answer under which path, and the server that the API server calls.
+//! The webhook server: what answers under which path, and the server that the API server calls.
 //!
 //! ```text
-//! API server ──TLS──▶ Server ──AdmissionReview──▶ Hook of the path ──Review<K>──▶ the service's function
-//!            ◀────────────────AdmissionReview───────────────────────◀──Verdict──┘
+//! API server ──TLS──▶ Server ──AdmissionReview───▶ Hook of the path ──Review<K>──────▶ the service's function
+//!            ◀────────────────AdmissionReview────────────────────────◀──Verdict──────┘
+//!            ──TLS──▶ Server ──ConversionReview──▶ Hook of the path ──object, version─▶ the service's function
+//!            ◀────────────────ConversionReview───────────────────────◀──each object───┘
 //! ```
-//! A service writes pure functions from a [`Review`] to a [`Verdict`]; everything else is here. What cannot be read is
-//! HTTP 400, what is too large 413, what takes too long 504: the `failurePolicy` decides. A denial, and also a
-//! function that panics, is an answer: the request is refused whatever the policy.
+//! A service writes pure functions, from a [`Review`] to a [`Verdict`] or from an object to the same in another version;
+//! everything else is here. What cannot be read is HTTP 400, what is too large 413, what takes too long 504: of an
+//! admission the `failurePolicy` decides then, a conversion fails. A denial, and also a function that panics, is an
+//! answer: the request is refused whatever the policy.
 
+mod conversion;
 mod hook;
 mod metrics;
 mod review;
 mod server;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
+use conversion::Conversion;
 use hook::{Admission, Handler, Hook};
 use metrics::Metrics;
 pub use review::{Operation, Review, Verdict};
@@ -116,6 +123,25 @@ impl Webhooks {
         self.add(path, Admission { path, mutates: true, handler })
     }
 
+    /// Converts objects of a kind between its versions. `convert` gets an object and the `apiVersion` that it is to
+    /// have; it may change all but its kind and its metadata, and of that it may change labels and annotations. What
+    /// it has no field for it keeps in an annotation, so that the way back loses nothing:
+    ///
+    /// ```ignore
+    /// Webhooks::new().convert("/convert", |object, version| integration_service_api::convert(object, version.parse()?))
+    /// ```
+    /// An error names the field at fault; object and versions are put before it. It fails the whole list that the
+    /// object is in, so it is for objects that cannot be converted by any means. Reviews may have 16 MiB; the API
+    /// server asks for most objects one by one.
+    #[must_use]
+    pub fn convert<E: Display>(
+        self,
+        path: &'static str,
+        convert: impl Fn(Value, &str) -> Result<Value, E> + Send + Sync + 'static,
+    ) -> Self {
+        self.add(path, Conversion::new(path, convert))
+    }
+
     /// Whether there is nothing to serve.
     pub fn is_empty(&self) -> bool {
         self.hooks.is_empty()
@@ -145,7 +171,6 @@ impl Webhooks {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use serde_json::Value;
 
     use super::*;
 

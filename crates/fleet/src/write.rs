@@ -14,6 +14,7 @@ use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::events::Event;
 use crate::key::ObjectKey;
 
 /// Who owns the fields of a server-side apply: one per controller, as `<service>/<concern>`.
@@ -56,11 +57,13 @@ impl Target {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
     Create(Create),
-    /// A merge patch of metadata or spec.
+    /// A merge patch.
     Patch(Patch),
     /// A server-side apply of the status fields that one controller owns.
     Status(StatusApply),
     Delete(Delete),
+    /// Tells users something. Never fails.
+    Event(Event),
 }
 
 /// Makes an object. One that exists already is adopted if its owners, labels and cause are what we would write.
@@ -76,8 +79,21 @@ pub struct Create {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Patch {
     pub target: Target,
+    pub kind: PatchKind,
     /// Includes `metadata.uid`, and `metadata.resourceVersion` where a lost update would hurt.
     pub body: Value,
+}
+
+/// How a patch is read by the API server, and which part of the object it is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PatchKind {
+    /// JSON merge patch (RFC 7386): lists are replaced whole.
+    #[default]
+    Merge,
+    /// The same, of the status.
+    MergeStatus,
+    /// Lists are merged by the keys of their elements. Only for Kubernetes' own kinds.
+    Strategic,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -120,10 +136,25 @@ impl Write {
     }
 
     /// Merges `body` (RFC 7386) into `object` if that is still the version that was read.
-    pub fn merge<K: Resource<DynamicType = ()>>(object: &K, mut body: Value) -> Self {
+    pub fn merge<K: Resource<DynamicType = ()>>(object: &K, body: Value) -> Self {
+        Self::versioned(object, PatchKind::Merge, body)
+    }
+
+    /// Merges `body`, which has nothing but a `status`, into the status of `object` if that is still the version that was
+    /// read. For kinds whose whole status one controller writes; [`StatusPatch`] is for those that share it.
+    pub fn merge_status<K: Resource<DynamicType = ()>>(object: &K, body: Value) -> Self {
+        Self::versioned(object, PatchKind::MergeStatus, body)
+    }
+
+    fn versioned<K: Resource<DynamicType = ()>>(object: &K, kind: PatchKind, mut body: Value) -> Self {
         body["metadata"]["resourceVersion"] = json!(object.resource_version());
+        Self::patch(object, kind, body)
+    }
+
+    /// Patches this very object, whatever else has changed about it since it was read.
+    pub fn patch<K: Resource<DynamicType = ()>>(object: &K, kind: PatchKind, mut body: Value) -> Self {
         body["metadata"]["uid"] = json!(object.uid());
-        Self::Patch(Patch { target: Target::of(object), body })
+        Self::Patch(Patch { target: Target::of(object), kind, body })
     }
 
     /// Deletes this very object; dependents go in the background.
@@ -137,7 +168,8 @@ impl Write {
             Self::Create(create) => &create.key,
             Self::Patch(Patch { target, .. })
             | Self::Status(StatusApply { target, .. })
-            | Self::Delete(Delete { target }) => &target.key,
+            | Self::Delete(Delete { target })
+            | Self::Event(Event { regarding: target, .. }) => &target.key,
         }
     }
 
@@ -148,6 +180,7 @@ impl Write {
             Self::Patch(patch) => ("patch", &patch.target.resource.kind),
             Self::Status(apply) => ("apply the status of", &apply.target.resource.kind),
             Self::Delete(delete) => ("delete", &delete.target.resource.kind),
+            Self::Event(event) => ("tell about", &event.regarding.resource.kind),
         };
         format!("{verb} {kind} {}", self.key())
     }

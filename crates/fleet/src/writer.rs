@@ -3,27 +3,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fleet_api::{Truth, keys};
-use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::{
-    DeleteParams, DynamicObject, ObjectMeta, Patch as KubePatch, PatchParams, PostParams, Preconditions,
-};
+use fleet_api::keys;
+use kube::api::{DeleteParams, DynamicObject, Patch as KubePatch, PatchParams, PostParams, Preconditions};
 use kube::core::ApiResource;
 use kube::{Api, Client, ResourceExt as _};
 use parking_lot::RwLock;
+use prometheus::Registry;
 use serde_json::{Value, json};
 
-use crate::class::{Class, Classed, classify, is_permanent};
+use crate::class::{Class, Classed, classify, is_permanent, is_too_large};
+use crate::events::Publisher;
 use crate::key::ObjectKey;
 use crate::leader::Leadership;
-use crate::names;
 use crate::store::{Store, Stored};
-use crate::write::{Create, Delete, Patch, StatusApply, Target, Transition, Write};
-
-/// Length limit of the note of an Event.
-const MAX_NOTE: usize = 1024;
+use crate::write::{Create, Delete, Patch, PatchKind, StatusApply, Target, Write};
 
 /// Why a write did not happen.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
@@ -47,6 +40,13 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Whether what was to be written is more than an object can hold.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::Refused { source, .. } if is_too_large(source))
+    }
+}
+
 impl Classed for Error {
     fn class(&self) -> Class {
         match self {
@@ -62,34 +62,43 @@ impl Classed for Error {
 }
 
 /// Takes the answer to a write into the store of its kind.
-type Sink = Arc<dyn Fn(DynamicObject) + Send + Sync>;
+type Sink = Arc<dyn Fn(&DynamicObject) + Send + Sync>;
+
+/// By group and kind; several stores may read different parts of one kind.
+type Sinks = HashMap<(String, String), Vec<Sink>>;
 
 /// The one place where this process writes to the API server. Cheap to clone.
 #[derive(Clone)]
 pub struct Writer {
     client: Client,
-    /// Of the service, and of this replica.
-    reporter: (&'static str, String),
+    service: &'static str,
+    events: Publisher,
     leadership: Leadership,
-    sinks: Arc<RwLock<HashMap<(String, String), Sink>>>,
+    sinks: Arc<RwLock<Sinks>>,
 }
 
 impl Writer {
     /// A writer that acts while `leadership` is held. `service` and `identity` are named in Events.
     pub fn new(client: Client, service: &'static str, identity: String, leadership: Leadership) -> Self {
-        Self { client, reporter: (service, identity), leadership, sinks: Arc::default() }
+        let events = Publisher::new(client.clone(), service, identity);
+        Self { client, service, events, leadership, sinks: Arc::default() }
+    }
+
+    /// Counts Events in `registry`.
+    pub(crate) fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        self.events.register(registry)
     }
 
     /// Lets `store` see this process's own writes before its watch reports them.
     pub fn feed<K: Stored>(&self, store: &Store<K>) {
         let store = store.clone();
-        let sink = move |object: DynamicObject| match object.clone().try_parse::<K>() {
+        let sink = move |object: &DynamicObject| match object.clone().try_parse::<K>() {
             Ok(object) => store.written(object),
             // The watch will bring it; until then decisions use what they had.
             Err(error) => tracing::debug!(name = object.name_any(), error = %error, "Answer does not parse"),
         };
         let resource = ApiResource::erase::<K>(&());
-        self.sinks.write().insert((resource.group, resource.kind), Arc::new(sink));
+        self.sinks.write().entry((resource.group, resource.kind)).or_default().push(Arc::new(sink));
     }
 
     /// Carries out `writes` in order. The first failure stops the rest.
@@ -104,6 +113,10 @@ impl Writer {
                 Write::Patch(patch) => self.patch(patch).await,
                 Write::Status(status) => self.apply_status(status).await,
                 Write::Delete(delete) => self.delete(delete).await,
+                Write::Event(event) => {
+                    self.events.publish(event).await;
+                    continue;
+                }
             };
             carried_out.map_err(|failure| match failure {
                 Failure::Taken => Error::Taken { write: write.describe() },
@@ -136,7 +149,7 @@ impl Writer {
         let wanted: DynamicObject = serde_json::from_value(wanted).map_err(kube::Error::SerdeError)?;
         match api.create(&PostParams::default(), &wanted).await {
             Ok(created) => {
-                self.hand_to_store(&create.resource, created);
+                self.hand_to_store(&create.resource, &created);
                 Ok(())
             }
             Err(kube::Error::Api(status)) if status.is_already_exists() => {
@@ -145,7 +158,7 @@ impl Writer {
                 if !is_ours(&wanted, &found) {
                     return Err(Failure::Taken);
                 }
-                self.hand_to_store(&create.resource, found);
+                self.hand_to_store(&create.resource, &found);
                 Ok(())
             }
             Err(error) => Err(error.into()),
@@ -154,10 +167,14 @@ impl Writer {
 
     async fn patch(&self, patch: &Patch) -> Result<(), Failure> {
         let api = self.api(&patch.target.resource, &patch.target.key);
-        let params =
-            PatchParams { field_manager: Some(self.reporter.0.to_owned()), ..PatchParams::default() };
-        let answer = api.patch(&patch.target.key.name, &params, &KubePatch::Merge(&patch.body)).await?;
-        self.hand_to_store(&patch.target.resource, answer);
+        let params = PatchParams { field_manager: Some(self.service.to_owned()), ..PatchParams::default() };
+        let name = &patch.target.key.name;
+        let answer = match patch.kind {
+            PatchKind::Merge => api.patch(name, &params, &KubePatch::Merge(&patch.body)).await?,
+            PatchKind::MergeStatus => api.patch_status(name, &params, &KubePatch::Merge(&patch.body)).await?,
+            PatchKind::Strategic => api.patch(name, &params, &KubePatch::Strategic(&patch.body)).await?,
+        };
+        self.hand_to_store(&patch.target.resource, &answer);
         Ok(())
     }
 
@@ -183,9 +200,9 @@ impl Writer {
             let body = json!({"metadata": {"uid": uid}, "status": nulls});
             answer = api.patch_status(&key.name, &PatchParams::default(), &KubePatch::Merge(&body)).await?;
         }
-        self.hand_to_store(resource, answer);
+        self.hand_to_store(resource, &answer);
         for transition in &apply.transitions {
-            self.publish(&apply.target, transition).await;
+            self.events.publish_transition(&apply.target, transition).await;
         }
         Ok(())
     }
@@ -197,25 +214,13 @@ impl Writer {
         match self.api(resource, key).delete(&key.name, &params).await {
             Ok(answer) => {
                 if let Some(object) = answer.left() {
-                    self.hand_to_store(resource, object);
+                    self.hand_to_store(resource, &object);
                 }
                 Ok(())
             }
             // Gone already is what we wanted. So is an object of the same name with another uid (conflict).
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
             Err(error) => Err(error.into()),
-        }
-    }
-
-    /// One Event per transition of a condition. Its name says which, so that repeating it is harmless. Events are a
-    /// courtesy: a failure is logged and forgotten.
-    async fn publish(&self, target: &Target, transition: &Transition) {
-        let event = event(&self.reporter, target, transition);
-        let events: Api<Event> = Api::namespaced(self.client.clone(), &target.key.namespace);
-        match events.create(&PostParams::default(), &event).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-            Err(error) => tracing::debug!(name = target.key.name, error = %error, "Event was not published"),
         }
     }
 
@@ -227,9 +232,9 @@ impl Writer {
         }
     }
 
-    fn hand_to_store(&self, resource: &ApiResource, answer: DynamicObject) {
-        let sink = self.sinks.read().get(&(resource.group.clone(), resource.kind.clone())).cloned();
-        if let Some(sink) = sink {
+    fn hand_to_store(&self, resource: &ApiResource, answer: &DynamicObject) {
+        let sinks = self.sinks.read().get(&(resource.group.clone(), resource.kind.clone())).cloned();
+        for sink in sinks.unwrap_or_default() {
             sink(answer);
         }
     }
@@ -260,44 +265,9 @@ fn is_ours(wanted: &DynamicObject, found: &DynamicObject) -> bool {
         && found.metadata.deletion_timestamp.is_none()
 }
 
-fn event(reporter: &(&'static str, String), target: &Target, transition: &Transition) -> Event {
-    let at = transition.at.to_string();
-    let id =
-        names::hash(10, &[&target.uid, transition.type_, transition.truth.as_str(), transition.reason, &at]);
-    let Target { resource, key, uid } = target;
-    let mut note = transition.message.clone();
-    while note.len() > MAX_NOTE {
-        note.pop();
-    }
-    Event {
-        metadata: ObjectMeta {
-            name: Some(names::fit(253, &key.name, &format!(".{id}"))),
-            namespace: Some(key.namespace.clone()),
-            ..ObjectMeta::default()
-        },
-        type_: Some(if transition.truth == Truth::False { "Warning" } else { "Normal" }.to_owned()),
-        reason: Some(format!("{}{}", transition.type_, transition.reason)),
-        action: Some("Reconcile".to_owned()),
-        note: Some(note),
-        event_time: Some(MicroTime(transition.at)),
-        reporting_controller: Some(reporter.0.to_owned()),
-        reporting_instance: Some(reporter.1.clone()),
-        regarding: Some(ObjectReference {
-            api_version: Some(resource.api_version.clone()),
-            kind: Some(resource.kind.clone()),
-            namespace: Some(key.namespace.clone()),
-            name: Some(key.name.clone()),
-            uid: Some(uid.clone()),
-            ..ObjectReference::default()
-        }),
-        ..Event::default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::Timestamp;
     use rstest::rstest;
 
     fn object(owner: &str, label: &str, cause: &str) -> DynamicObject {
@@ -333,28 +303,5 @@ mod tests {
         found.metadata.deletion_timestamp =
             Some(serde_json::from_value(json!("2024-01-01T00:00:00Z")).unwrap());
         assert!(!is_ours(&object("u", "x", "c"), &found));
-    }
-
-    #[test]
-    fn an_event_names_its_transition() {
-        let target = Target {
-            resource: ApiResource::erase::<k8s_openapi::api::core::v1::ConfigMap>(&()),
-            key: ObjectKey::new("n", "a"),
-            uid: "u".into(),
-        };
-        let transition = |second: i64| Transition {
-            type_: "Created",
-            truth: Truth::False,
-            reason: "Error",
-            message: "é".repeat(2000),
-            at: Timestamp::from_second(second).unwrap(),
-        };
-        let reporter = ("service", "pod".to_owned());
-        let first = event(&reporter, &target, &transition(1));
-        assert_eq!(first.type_.as_deref(), Some("Warning"));
-        assert_eq!(first.reason.as_deref(), Some("CreatedError"));
-        assert!(first.note.as_ref().unwrap().len() <= MAX_NOTE);
-        assert_eq!(first.name_any(), event(&reporter, &target, &transition(1)).name_any());
-        assert_ne!(first.name_any(), event(&reporter, &target, &transition(2)).name_any());
     }
 }

@@ -3,9 +3,13 @@
 //! constants only; the behaviour is in `fleet`.
 
 mod condition;
+mod editable;
 mod key;
 pub mod keys;
+mod open;
 pub mod schema;
 
 pub use condition::{Condition, ConditionState, Truth};
+pub use editable::{FIELD_VALUE_REQUIRED, editable};
 pub use key::{AnnotationKey, Finalizer, LabelKey};
+pub use open::Open;

@@ -1,5 +1,6 @@
 use super::*;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -150,6 +151,37 @@ async fn does_nothing_before_it_may_act() {
     until(|| tries.load(Ordering::SeqCst) == 1).await;
 }
 
+/// 10,000 objects of one tenant are dirty, and each takes long: as long as a slow forge takes to answer.
+#[tokio::test(start_paused = true)]
+async fn a_tenant_with_ten_thousand_dirty_objects_delays_no_other() {
+    const COST: Duration = Duration::from_secs(5);
+    let bench = Bench::new();
+    let (begun, done) = (Arc::new(Mutex::new(HashMap::new())), Arc::new(AtomicUsize::new(0)));
+    let (sink, count) = (Arc::clone(&begun), Arc::clone(&done));
+    let _run = bench.start(move |key| {
+        sink.lock().insert(key, tokio::time::Instant::now());
+        let count = Arc::clone(&count);
+        async move {
+            tokio::time::sleep(COST).await;
+            count.fetch_add(1, Ordering::SeqCst);
+            Ok(Wake::OnChange)
+        }
+    });
+    for i in 0..10_000 {
+        bench.queue.add(ObjectKey::new("big", i.to_string()));
+    }
+    for other in ["first", "second", "third"] {
+        // In the midst of the big one's work, at another point of it each time.
+        tokio::time::sleep(COST * 7 + Duration::from_millis(300)).await;
+        let (key, added) = (ObjectKey::new(other, "one"), tokio::time::Instant::now());
+        bench.queue.add(key.clone());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let begun = begun.lock().get(&key).copied().expect("begun within a second");
+        assert!(begun - added < Duration::from_millis(100), "{other} waited {:?}", begun - added);
+    }
+    assert!(done.load(Ordering::SeqCst) >= 60, "and the big one goes on: {done:?}");
+}
+
 #[tokio::test]
 async fn stopping_finishes_what_is_in_hand_and_takes_nothing_new() {
     let bench = Bench::new();
@@ -174,6 +206,28 @@ async fn stopping_finishes_what_is_in_hand_and_takes_nothing_new() {
     release.send(true).unwrap();
     run.await.unwrap();
     assert_eq!(*done.lock(), ["a"]);
+}
+
+#[tokio::test]
+async fn looks_together_at_what_changes_within_the_delay() {
+    let bench = Bench::new();
+    let reconciles = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&reconciles);
+    let runner = Controller::new("test", bench.queue.clone())
+        .reads_changes_after(&bench.store, Duration::from_millis(50), |_| vec![ObjectKey::new("n", "all")])
+        .reconcile(move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async { Ok::<_, Failed>(Wake::OnChange) }
+        });
+    bench.store.mark_synced();
+    tokio::spawn(runner.run(4, Clock::system(), bench.metrics.clone(), async {}, bench.stop.clone()));
+    for version in 1..=20 {
+        bench.object(&format!("o{version}"), version);
+    }
+    until(|| reconciles.load(Ordering::SeqCst) > 0).await;
+    bench.object("late", 21);
+    until(|| reconciles.load(Ordering::SeqCst) > 1).await;
+    assert_eq!(reconciles.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

@@ -12,26 +12,31 @@ pub struct Leadership(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
-    /// Nobody else is there.
-    Always(watch::Receiver<bool>),
-    Elected {
-        until: Arc<Mutex<Option<Instant>>>,
-        held: watch::Receiver<bool>,
-    },
+    Fixed(watch::Receiver<bool>),
+    Elected { until: Arc<Mutex<Option<Instant>>>, held: watch::Receiver<bool> },
 }
 
 impl Leadership {
     /// For a process that runs alone: `--leader-elect=false`, tests.
     pub fn always() -> Self {
+        Self::fixed(true)
+    }
+
+    /// For what another replica does, whoever leads here: all but the first shard leave the certificate to that one.
+    pub fn never() -> Self {
+        Self::fixed(false)
+    }
+
+    fn fixed(is_held: bool) -> Self {
         // A receiver keeps the last value when its sender is gone.
-        Self(Kind::Always(watch::channel(true).1))
+        Self(Kind::Fixed(watch::channel(is_held).1))
     }
 
     /// Whether a write may leave now. Looks at the clock, so that a process that was stopped and goes on knows that
     /// its term is over before it has renewed or lost anything.
     pub fn is_held(&self) -> bool {
         match &self.0 {
-            Kind::Always(_) => true,
+            Kind::Fixed(held) => *held.borrow(),
             Kind::Elected { until, .. } => until.lock().is_some_and(|until| Instant::now() < until),
         }
     }
@@ -47,7 +52,7 @@ impl Leadership {
     /// wakes up again: before a write ask [`Leadership::is_held`].
     pub fn watch(&self) -> watch::Receiver<bool> {
         match &self.0 {
-            Kind::Always(held) | Kind::Elected { held, .. } => held.clone(),
+            Kind::Fixed(held) | Kind::Elected { held, .. } => held.clone(),
         }
     }
 }
@@ -125,9 +130,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn is_always_held_alone() {
+    async fn is_always_held_alone_and_never_by_another_shard() {
         let leadership = Leadership::always();
         assert!(leadership.is_held());
         assert_eq!(leadership.held().now_or_never(), Some(()));
+        let leadership = Leadership::never();
+        assert!(!leadership.is_held());
+        assert_eq!(leadership.held().now_or_never(), None);
     }
 }

@@ -1,6 +1,8 @@
 use super::*;
 
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt as _;
+use kube::core::Selector;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 use serde_json::json;
@@ -128,20 +130,117 @@ fn a_list_removes_what_it_lacks_but_not_what_we_made_meanwhile() {
     let store = synced();
     store.apply(object("stays", 1, "x"));
     store.apply(object("went", 2, "x"));
-    let began = Instant::now();
+    let list = store.begin_list();
+    store.list(object("stays", 1, "x"), list);
     store.written(object("ours", 9, "x"));
     let seen = record(&store);
-    store.finish_list(&Scope::All, &HashSet::from([key("stays")]), began);
+    store.finish_list(&Scope::All, list, 5);
     assert_eq!(*seen.lock(), [("went".to_owned(), false)]);
     assert_eq!(store.len(), 2);
+}
+
+/// A list answered from a cache that lags behind says nothing about what came later; what it knows of is judged by it.
+#[test]
+fn a_list_older_than_the_store_drops_nothing_newer() {
+    let store = synced();
+    store.apply(object("older", 3, "x"));
+    store.apply(object("came-later", 7, "x"));
+    store.apply(object("changed-later", 8, "new"));
+    let seen = record(&store);
+    let list = store.begin_list();
+    store.list(object("changed-later", 2, "old"), list);
+    store.finish_list(&Scope::All, list, 5);
+    assert_eq!(*seen.lock(), [("older".to_owned(), false)]);
+    assert_eq!(value(&store, "changed-later").unwrap(), "new");
+    // The next list is newer than all of them.
+    let list = store.begin_list();
+    store.list(object("changed-later", 8, "new"), list);
+    store.finish_list(&Scope::All, list, 9);
+    assert_eq!(store.keys(), [key("changed-later")]);
+}
+
+/// A store with a selector takes what we write by the same rule as its watch.
+#[test]
+fn an_answer_to_a_write_comes_in_only_if_the_watch_would_report_it() {
+    let watch = Watch { labels: Selector::from_iter([("mine", "yes")]), ..Watch::default() };
+    let scopes = vec![Scope::Namespace("n".into())];
+    let store: Store<ConfigMap> = Store::of_watch(scopes, watch, |_| {}, Vec::new());
+    store.mark_synced();
+    let labelled = |name: &str, version, value: &str| {
+        let mut object = object(name, version, "x");
+        object.metadata.labels = Some([("mine".to_owned(), value.to_owned())].into());
+        object
+    };
+    store.written(labelled("mine", 1, "yes"));
+    store.written(labelled("theirs", 2, "no"));
+    store.written(object("bare", 3, "x"));
+    let mut elsewhere = labelled("elsewhere", 4, "yes");
+    elsewhere.metadata.namespace = Some("other".into());
+    store.written(elsewhere);
+    assert_eq!(store.keys(), [key("mine")]);
+    store.written(labelled("mine", 5, "no"));
+    assert!(store.is_empty(), "given away by our own write");
+}
+
+/// Only the API server knows which objects match a field selector.
+#[test]
+fn with_a_field_selector_a_new_object_comes_with_the_watch() {
+    let watch = Watch { fields: "data.v=x".into(), ..Watch::default() };
+    let store: Store<ConfigMap> = Store::of_watch(vec![Scope::All], watch, |_| {}, Vec::new());
+    store.mark_synced();
+    store.written(object("a", 1, "x"));
+    assert!(store.is_empty());
+    store.apply(object("a", 1, "x"));
+    store.written(object("a", 2, "y"));
+    assert_eq!(value(&store, "a").unwrap(), "y");
 }
 
 #[test]
 fn a_list_of_one_namespace_says_nothing_about_another() {
     let store = synced();
     store.apply(object("a", 1, "x"));
-    store.finish_list(&Scope::Namespace("other".into()), &HashSet::new(), Instant::now());
+    let list = store.begin_list();
+    store.finish_list(&Scope::Namespace("other".into()), list, 9);
     assert_eq!(store.len(), 1);
+}
+
+#[test]
+fn an_absent_kind_is_not_an_empty_one() {
+    let store = store();
+    let presences = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&presences);
+    store.subscribe_presence(move |presence| sink.lock().push(presence));
+    assert_eq!((store.presence(), store.is_synced()), (Presence::Unknown, false));
+    store.set_absent();
+    store.set_absent();
+    assert_eq!((store.presence(), store.is_synced()), (Presence::Absent, true));
+
+    // It appears: nothing is known again, but what waited for the store need not wait a second time.
+    let list = store.begin_list();
+    assert_eq!((store.presence(), store.is_synced()), (Presence::Unknown, true));
+    store.list(object("a", 1, "x"), list);
+    store.finish_list(&Scope::All, list, 1);
+    store.mark_synced();
+    assert_eq!(store.presence(), Presence::Listed);
+
+    let seen = record(&store);
+    store.set_absent();
+    assert_eq!(*seen.lock(), [("a".to_owned(), false)]);
+    assert!(names(&store, "x").is_empty());
+    assert_eq!(*presences.lock(), [Presence::Absent, Presence::Listed, Presence::Absent]);
+}
+
+#[test]
+fn without_versions_the_last_to_arrive_wins() {
+    let store = synced();
+    let unversioned = |value| {
+        let mut object = object("a", 1, value);
+        object.metadata.resource_version = None;
+        object
+    };
+    store.apply(unversioned("x"));
+    store.apply(unversioned("y"));
+    assert_eq!(value(&store, "a").unwrap(), "y");
 }
 
 #[test]

@@ -1,20 +1,15 @@
-//! Feeds a store from a watch, for ever.
+//! What a watch asks for, which part of the cluster it covers, and what is counted about it.
 
-use std::collections::HashSet;
-use std::pin::pin;
-use std::time::{Duration, Instant};
-
-use futures::StreamExt as _;
 use k8s_openapi::NamespaceResourceScope;
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::{WatchStreamExt as _, utils::Backoff};
-use kube::{Api, Client, Resource};
-use prometheus::{IntCounterVec, Opts, Registry};
-use rand::Rng as _;
-use tracing::{debug, warn};
+use kube::api::{ListParams, WatchParams};
+use kube::core::{Selector, SelectorExt as _};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 
-use super::{Store, Stored};
 use crate::key::ObjectKey;
+
+/// Objects of one page, from API servers without streaming lists.
+const PAGE: u32 = 500;
 
 /// The part of the cluster that one watch covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,168 +40,89 @@ impl Scope {
 /// What one watch asks the API server for.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
-    /// Label selector; empty selects all.
-    pub labels: String,
+    /// Empty selects all.
+    pub labels: Selector,
     /// Field selector; empty selects all.
     pub fields: String,
+}
+
+impl Watch {
+    /// Of a watch that begins with all that is there, or else goes on from a version.
+    pub(super) fn watch_params(&self, begins_with_a_list: bool) -> WatchParams {
+        WatchParams {
+            label_selector: selector(&self.labels.to_string()),
+            field_selector: selector(&self.fields),
+            send_initial_events: begins_with_a_list,
+            ..WatchParams::default()
+        }
+    }
+
+    /// Of the page of a list that follows the one which gave `continue_token`.
+    pub(super) fn page_params(&self, continue_token: Option<String>) -> ListParams {
+        ListParams {
+            label_selector: selector(&self.labels.to_string()),
+            field_selector: selector(&self.fields),
+            limit: Some(PAGE),
+            continue_token,
+            ..ListParams::default()
+        }
+    }
+}
+
+/// What of a kind a store keeps: that of its scopes which its watch asks for.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) scopes: Vec<Scope>,
+    pub(super) watch: Watch,
+}
+
+impl Kept {
+    pub(super) fn all() -> Self {
+        Self { scopes: vec![Scope::All], watch: Watch::default() }
+    }
+
+    /// Whether an object belongs into the store; `None` where only the API server can tell.
+    pub(super) fn includes(&self, key: &ObjectKey, object: &impl Resource) -> Option<bool> {
+        let is_in_scope = self.scopes.iter().any(|scope| scope.contains(key));
+        if !is_in_scope || !self.watch.labels.matches(object.labels()) {
+            return Some(false);
+        }
+        self.watch.fields.is_empty().then_some(true)
+    }
+}
+
+fn selector(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// Counts of what watches went through.
 #[derive(Clone, Debug)]
 pub struct WatchMetrics {
-    lists: IntCounterVec,
-    errors: IntCounterVec,
+    pub(super) lists: IntCounterVec,
+    pub(super) errors: IntCounterVec,
+    pub(super) served: IntGaugeVec,
 }
 
 impl WatchMetrics {
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let lists = IntCounterVec::new(
-            Opts::new("fleet_watch_lists_total", "Full lists that watches began with, by kind."),
-            &["kind"],
-        )?;
-        let errors = IntCounterVec::new(
-            Opts::new("fleet_watch_errors_total", "Watches that ended with an error, by kind."),
-            &["kind"],
-        )?;
-        registry.register(Box::new(lists.clone()))?;
-        registry.register(Box::new(errors.clone()))?;
-        Ok(Self { lists, errors })
-    }
-}
-
-/// Watches `api`, which covers `scope`, into `store` until the future is dropped. `listed` is called after the first
-/// full list.
-pub(crate) async fn feed<K: Stored>(
-    api: Api<K>,
-    store: Store<K>,
-    scope: Scope,
-    watch: Watch,
-    metrics: WatchMetrics,
-    listed: impl FnOnce(),
-) {
-    let kind = K::kind(&());
-    let mut config = watcher::Config::default().streaming_lists();
-    if !watch.labels.is_empty() {
-        config = config.labels(&watch.labels);
-    }
-    if !watch.fields.is_empty() {
-        config = config.fields(&watch.fields);
-    }
-    let mut listed = Some(listed);
-    let mut until_next_list = RetryDelays::default();
-    loop {
-        let mut events = pin!(watcher(api.clone(), config.clone()).backoff(RetryDelays::default()));
-        let mut list: Option<(HashSet<ObjectKey>, Instant)> = None;
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(Event::Init) => list = Some((HashSet::new(), Instant::now())),
-                Ok(Event::InitApply(object)) => {
-                    if let Some((keys, _)) = &mut list {
-                        keys.insert(ObjectKey::of(&object));
-                    }
-                    store.apply(object);
-                }
-                Ok(Event::InitDone) => {
-                    if let Some((keys, began)) = list.take() {
-                        store.finish_list(&scope, &keys, began);
-                    }
-                    metrics.lists.with_label_values(&[&*kind]).inc();
-                    debug!(kind = %kind, objects = store.len(), "Watch is synced");
-                    if let Some(listed) = listed.take() {
-                        listed();
-                    }
-                }
-                Ok(Event::Apply(object)) => {
-                    until_next_list.reset();
-                    store.apply(object);
-                }
-                Ok(Event::Delete(object)) => {
-                    until_next_list.reset();
-                    store.delete(&object);
-                }
-                Err(error) if lacks_streaming_lists(&error, &config) => {
-                    debug!(kind = %kind, "API server has no streaming lists; listing by pages");
-                    config.initial_list_strategy = watcher::InitialListStrategy::ListWatch;
-                    config.page_size = Some(500);
-                    break;
-                }
-                Err(error) if is_expired(&error) => {
-                    metrics.errors.with_label_values(&[&*kind]).inc();
-                    debug!(kind = %kind, "The version to watch from is too old; listing anew");
-                    tokio::time::sleep(until_next_list.next_delay()).await;
-                    break;
-                }
-                Err(error) => {
-                    metrics.errors.with_label_values(&[&*kind]).inc();
-                    warn!(kind = %kind, error = %error, "Watch failed; trying again");
-                }
-            }
-        }
-    }
-}
-
-/// API servers without the feature refuse the parameter as invalid.
-fn lacks_streaming_lists(error: &watcher::Error, config: &watcher::Config) -> bool {
-    config.initial_list_strategy == watcher::InitialListStrategy::StreamingList
-        && matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 422 || status.code == 400)
-}
-
-/// The server refuses to go on from the version that we know. The watcher itself starts over only if it is told so within
-/// a watch, and would ask for this version for ever.
-fn is_expired(error: &watcher::Error) -> bool {
-    matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 410)
-}
-
-/// Delays between attempts of a broken watch: doubling with jitter, from 0.2 s to 30 s. A watch that worked for a
-/// while begins anew.
-#[derive(Debug)]
-struct RetryDelays {
-    next: Duration,
-}
-
-impl RetryDelays {
-    const FIRST: Duration = Duration::from_millis(200);
-    const LAST: Duration = Duration::from_secs(30);
-
-    fn next_delay(&mut self) -> Duration {
-        let delay = self.next;
-        self.next = (delay * 2).min(Self::LAST);
-        delay.mul_f64(rand::rng().random_range(0.75..1.25))
-    }
-}
-
-impl Default for RetryDelays {
-    fn default() -> Self {
-        Self { next: Self::FIRST }
-    }
-}
-
-impl Iterator for RetryDelays {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        Some(self.next_delay())
-    }
-}
-
-impl Backoff for RetryDelays {
-    fn reset(&mut self) {
-        self.next = Self::FIRST;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn delays_grow_to_a_limit_and_begin_anew() {
-        let mut delays = RetryDelays::default();
-        let first = delays.next().unwrap();
-        assert!(first < Duration::from_millis(260), "{first:?}");
-        let last = delays.by_ref().nth(20).unwrap();
-        assert!(last >= RetryDelays::LAST.mul_f64(0.75), "{last:?}");
-        delays.reset();
-        assert!(delays.next().unwrap() < Duration::from_millis(260));
+        let label = &["kind"];
+        let metrics = Self {
+            lists: IntCounterVec::new(
+                Opts::new("fleet_watch_lists_total", "Full lists that watches began with."),
+                label,
+            )?,
+            errors: IntCounterVec::new(
+                Opts::new("fleet_watch_errors_total", "Watches that failed or fell silent."),
+                label,
+            )?,
+            served: IntGaugeVec::new(
+                Opts::new("fleet_kind_served", "1 while the API server serves a kind that is read, else 0."),
+                label,
+            )?,
+        };
+        registry.register(Box::new(metrics.lists.clone()))?;
+        registry.register(Box::new(metrics.errors.clone()))?;
+        registry.register(Box::new(metrics.served.clone()))?;
+        Ok(metrics)
     }
 }

@@ -10,10 +10,18 @@ use http::{StatusCode, header};
 use kube::core::admission::AdmissionResponse;
 use serde::de::DeserializeOwned;
 
-use super::review::{Review, Verdict, denied, from_json, lets_go, to_json, warned};
+use super::review::{Review, Verdict, denied, from_json, lets_go, refused, to_json, warned};
 
-/// What answers under a path. Admission is one kind of it.
+/// An object of etcd's largest size, twice (new and old), with room to spare.
+const LARGEST_ADMISSION: usize = 4 * 1024 * 1024;
+
+/// What answers under a path: admission or conversion.
 pub(super) trait Hook: Send + Sync {
+    /// Most bytes that a request may have.
+    fn largest_body(&self) -> usize {
+        LARGEST_ADMISSION
+    }
+
     fn answer<'a>(&'a self, body: &'a [u8]) -> BoxFuture<'a, Response>;
 }
 
@@ -76,6 +84,7 @@ impl<K: DeserializeOwned + Send + Sync + 'static> Admission<K> {
             Ok(Verdict::Allow) => response,
             Ok(Verdict::AllowWithWarnings(warnings)) => warned(response, &warnings),
             Ok(Verdict::Deny { message }) => denied(response, 403, "Forbidden", &message),
+            Ok(Verdict::Refuse { message }) => refused(response, &message),
             Ok(Verdict::Patch(patch)) if self.mutates => match response.clone().with_patch(patch) {
                 Ok(response) => response,
                 Err(error) => self.failed(response, &name, &error.to_string()),
@@ -146,6 +155,14 @@ mod tests {
         assert_eq!(response["allowed"], false);
         assert_eq!(response["status"]["code"], 403);
         assert_eq!(response["status"]["message"], "data is empty give it a key");
+    }
+
+    #[tokio::test]
+    async fn refuses_with_a_line_for_each_fault() {
+        let response = answer(&sync(false, |_| Verdict::refuse("missing: a\tb\ninvalid: c"))).await;
+        assert_eq!(response["allowed"], false);
+        assert_eq!(response["status"]["code"], 400);
+        assert_eq!(response["status"]["message"], "missing: a b\ninvalid: c");
     }
 
     #[tokio::test]

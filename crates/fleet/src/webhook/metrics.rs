@@ -17,14 +17,14 @@ impl Metrics {
         let requests = IntCounterVec::new(
             Opts::new(
                 "controller_runtime_webhook_requests_total",
-                "Admission requests by path and HTTP status code. A denial is a 200.",
+                "Requests to webhooks by path and HTTP status code. A denial, or a failed conversion, is a 200.",
             ),
             &["webhook", "code"],
         )?;
         let latency = HistogramVec::new(
             HistogramOpts::new(
                 "controller_runtime_webhook_latency_seconds",
-                "Time to answer an admission request, by path.",
+                "Time to answer a request to a webhook, by path.",
             ),
             &["webhook"],
         )?;

@@ -9,6 +9,9 @@ use serde::de::DeserializeOwned;
 /// Longer reasons are cut: they are shown in one line, and quote what somebody else wrote.
 const LONGEST_REASON: usize = 1024;
 
+/// Further lines of a refusal are left out: whoever mends the first hundred asks again.
+const MOST_LINES: usize = 100;
+
 /// One request to the API server that is being asked about.
 #[derive(Clone, Debug)]
 pub struct Review<K> {
@@ -41,6 +44,10 @@ pub enum Verdict {
     Deny {
         message: String,
     },
+    /// As `Deny`, for kinds whose clients expect HTTP 400 and one line for each fault, as Knative's webhooks answer.
+    Refuse {
+        message: String,
+    },
     /// Allowed with these changes. Only from a webhook that mutates.
     Patch(json_patch::Patch),
 }
@@ -48,6 +55,10 @@ pub enum Verdict {
 impl Verdict {
     pub fn deny(message: impl Into<String>) -> Self {
         Self::Deny { message: message.into() }
+    }
+
+    pub fn refuse(message: impl Into<String>) -> Self {
+        Self::Refuse { message: message.into() }
     }
 }
 
@@ -131,7 +142,7 @@ pub(super) fn warned(mut response: AdmissionResponse, warnings: &[String]) -> Ad
 }
 
 /// Printable, in one line, and not endless.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let mut line = words.collect::<Vec<_>>().join(" ");
     if let Some((end, _)) = line.char_indices().nth(LONGEST_REASON) {
@@ -139,6 +150,14 @@ fn one_line(text: &str) -> String {
         line.push('…');
     }
     line
+}
+
+/// HTTP 400 with the lines of `message`, each as in [`denied`].
+pub(super) fn refused(response: AdmissionResponse, message: &str) -> AdmissionResponse {
+    let lines: Vec<_> = message.lines().take(MOST_LINES).map(one_line).collect();
+    let mut response = response.deny("");
+    response.result = Status::failure(&lines.join("\n"), "BadRequest").with_code(400);
+    response
 }
 
 /// The `AdmissionReview` that answers, as JSON.

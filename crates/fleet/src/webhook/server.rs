@@ -28,8 +28,6 @@ use super::hook::Hook;
 use super::metrics::Metrics;
 use crate::certificate::Certificates;
 
-/// An object of etcd's largest size, twice (new and old), with room to spare.
-const LARGEST_REVIEW: usize = 4 * 1024 * 1024;
 /// Of all reviews that are being read and answered. More is turned away, not queued: the API server waits.
 const BYTES_IN_FLIGHT: usize = 64 * 1024 * 1024;
 /// API servers need one or two each.
@@ -176,23 +174,24 @@ impl Service<http::Request<Incoming>> for Connection {
 async fn answer(hook: &dyn Hook, in_flight: &Semaphore, request: Request) -> Response {
     let declared =
         request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|length: usize| length > LARGEST_REVIEW) {
-        return too_large();
+    let largest = hook.largest_body();
+    if declared.is_some_and(|length: usize| length > largest) {
+        return too_large(largest);
     }
     // One who does not say how much is coming is counted with the most that is read.
-    let kibibytes = declared.unwrap_or(LARGEST_REVIEW).div_ceil(1024).max(1);
+    let kibibytes = declared.unwrap_or(largest).div_ceil(1024).max(1);
     let Ok(_permit) = in_flight.try_acquire_many(u32::try_from(kibibytes).unwrap_or(u32::MAX)) else {
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")]).into_response();
     };
-    match Limited::new(request.into_body(), LARGEST_REVIEW).collect().await {
+    match Limited::new(request.into_body(), largest).collect().await {
         Ok(body) => hook.answer(&body.to_bytes()).await,
-        Err(error) if error.is::<LengthLimitError>() => too_large(),
+        Err(error) if error.is::<LengthLimitError>() => too_large(largest),
         Err(_) => StatusCode::BAD_REQUEST.into_response(),
     }
 }
 
-fn too_large() -> Response {
-    let reason = format!("an AdmissionReview may have {LARGEST_REVIEW} bytes");
+fn too_large(largest: usize) -> Response {
+    let reason = format!("a review under this path may have {largest} bytes; ask for fewer objects at once");
     (StatusCode::PAYLOAD_TOO_LARGE, reason).into_response()
 }
 

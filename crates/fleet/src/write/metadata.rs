@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 use serde_json::{Map, Value, json};
 
-use super::{Patch, Target, Write};
+use super::{Patch, PatchKind, Target, Write};
 
 /// Builds one merge patch of an object's metadata from changes of single entries.
 ///
@@ -105,7 +105,11 @@ impl<'a, K: Resource<DynamicType = ()>> MetadataPatch<'a, K> {
         if replaces_a_list {
             metadata.insert("resourceVersion".into(), json!(self.object.resource_version()));
         }
-        Some(Write::Patch(Patch { target: Target::of(self.object), body: json!({ "metadata": metadata }) }))
+        Some(Write::Patch(Patch {
+            target: Target::of(self.object),
+            kind: PatchKind::Merge,
+            body: json!({ "metadata": metadata }),
+        }))
     }
 }
 

@@ -1,8 +1,16 @@
 //! Tests of the kit against a real API server.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod absent;
+mod access;
 mod certificate;
+mod conversion;
+mod events;
 mod leader;
+mod memory;
+mod migration;
+mod quiet;
+mod replica;
 mod running;
 mod served;
 mod webhook;

@@ -25,7 +25,7 @@ struct Args {
 }
 
 /// Copies `data.in` of each ConfigMap to `data.out`.
-struct Copier {
+pub(crate) struct Copier {
     stop: CancellationToken,
     ended: JoinHandle<Result<(), fleet::Error>>,
     registry: Registry,
@@ -33,7 +33,7 @@ struct Copier {
 }
 
 impl Copier {
-    fn start(client: &Client, namespace: &Namespace<'_>, identity: &str) -> anyhow::Result<Self> {
+    pub(crate) fn start(client: &Client, namespace: &Namespace<'_>, identity: &str) -> anyhow::Result<Self> {
         let health = testkit::free_port()?;
         let args = Args::try_parse_from([
             "copier",
@@ -55,19 +55,35 @@ impl Copier {
         Ok(Self { stop, ended: tokio::spawn(fleet.serve()), registry, health })
     }
 
-    async fn stop(self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.stop.cancel();
         Ok(self.ended.await??)
     }
 
     async fn readyz(&self) -> anyhow::Result<String> {
-        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.health)).await?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok(answer)
+        readyz(self.health).await
     }
+
+    /// How many reconciles there have been.
+    pub(crate) fn reconciles(&self) -> u64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == "controller_runtime_reconcile_total");
+        let counters = family.into_iter().flat_map(prometheus::proto::MetricFamily::get_metric);
+        // Counts are whole numbers.
+        counters
+            .map(|metric| format!("{:.0}", metric.get_counter().get_value()).parse::<u64>().unwrap())
+            .sum()
+    }
+}
+
+/// The answer of the service with this health port.
+pub(crate) async fn readyz(port: u16) -> anyhow::Result<String> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }
 
 async fn copy(map: Option<Arc<ConfigMap>>, writer: fleet::Writer) -> Result<Wake, WriteError> {
@@ -79,7 +95,7 @@ async fn copy(map: Option<Arc<ConfigMap>>, writer: fleet::Writer) -> Result<Wake
     Ok(Wake::OnChange)
 }
 
-fn map(name: &str, value: &str) -> ConfigMap {
+pub(crate) fn map(name: &str, value: &str) -> ConfigMap {
     ConfigMap {
         metadata: kube::api::ObjectMeta { name: Some(name.to_owned()), ..Default::default() },
         data: Some(BTreeMap::from([("in".to_owned(), value.to_owned())])),
@@ -87,7 +103,7 @@ fn map(name: &str, value: &str) -> ConfigMap {
     }
 }
 
-fn is_copied(value: &str) -> impl Fn(&ConfigMap) -> bool {
+pub(crate) fn is_copied(value: &str) -> impl Fn(&ConfigMap) -> bool {
     move |map| map.data.as_ref().is_some_and(|data| data.get("out").is_some_and(|out| out == value))
 }
 

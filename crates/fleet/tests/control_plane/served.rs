@@ -156,9 +156,14 @@ impl Checked {
     }
 }
 
-/// How many requests were answered with this status.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count, kept as a float")]
+/// How many requests at [`PATH`] were answered with this status.
 pub(crate) fn requests(registry: &prometheus::Registry, code: &str) -> u64 {
+    requests_at(registry, PATH, code)
+}
+
+/// How many requests at `path` were answered with this status.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count, kept as a float")]
+pub(crate) fn requests_at(registry: &prometheus::Registry, path: &str, code: &str) -> u64 {
     let families = registry.gather();
     let family = families.iter().find(|family| family.name() == "controller_runtime_webhook_requests_total");
     let labelled = |metric: &&prometheus::proto::Metric, name: &str, value: &str| {
@@ -167,7 +172,7 @@ pub(crate) fn requests(registry: &prometheus::Registry, code: &str) -> u64 {
     family
         .into_iter()
         .flat_map(prometheus::proto::MetricFamily::get_metric)
-        .filter(|metric| labelled(metric, "webhook", PATH) && labelled(metric, "code", code))
+        .filter(|metric| labelled(metric, "webhook", path) && labelled(metric, "code", code))
         .map(|metric| metric.get_counter().get_value() as u64)
         .sum()
 }

@@ -187,12 +187,15 @@ async fn the_store_knows_a_write_before_the_watch_does() -> anyhow::Result<()> {
     let namespace = plane.namespace("writer").await?;
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
     let writer = writer(&client);
-    let store = synced_store();
+    // Two, as of two selectors: both are told.
+    let (store, second) = (synced_store(), synced_store());
     writer.feed(&store);
+    writer.feed(&second);
     let key = ObjectKey::new(namespace.name(), "a");
 
     writer.apply(&[Write::create(&config_map(&namespace, "a", "x"))]).await?;
     let created = store.get(&key).expect("created");
+    assert_eq!(second.get(&key), Some(created.clone()));
     writer.apply(&[Write::merge(&*created, json!({"data": {"v": "y"}}))]).await?;
     assert_eq!(store.get(&key).expect("patched").data.as_ref().unwrap()["v"], "y");
     writer.apply(&[Write::delete(&*created)]).await?;
