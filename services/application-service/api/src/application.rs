@@ -48,6 +48,8 @@ pub struct ApplicationSpec {
     #[x_kube(
         validation = Rule::new("self != ''").message("display name missing: give the application a name for people")
     )]
+    #[schemars(!default)]
+    #[serde(default)]
     pub display_name: String,
     /// What the application is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]

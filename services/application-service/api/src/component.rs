@@ -206,7 +206,8 @@ pub struct GitOpsStatus {
 fn has_a_source() -> Rule {
     Rule::new(
         "oldSelf.hasValue() || (has(self.spec.containerImage) && self.spec.containerImage != '') \
-         || (has(self.spec.source) && ((has(self.spec.source.git) && self.spec.source.git.url != '') \
+         || (has(self.spec.source) && ((has(self.spec.source.git) && has(self.spec.source.git.url) \
+         && self.spec.source.git.url != '') \
          || (has(self.spec.source.url) && self.spec.source.url != '')))",
     )
     .message(
@@ -226,7 +227,9 @@ fn immutable_name(field: &str, what: &str) -> Rule {
 
 /// A Git source may be added and taken away, but not moved to another repository. Its revision may change.
 fn immutable_git_url() -> Rule {
-    let without = |of: &str| format!("!has({of}.spec.source) || !has({of}.spec.source.git)");
+    let without = |of: &str| {
+        format!("!has({of}.spec.source) || !has({of}.spec.source.git) || !has({of}.spec.source.git.url)")
+    };
     Rule::new(format!(
         "{} || {} || self.spec.source.git.url == oldSelf.spec.source.git.url",
         without("self"),

@@ -49,6 +49,8 @@ use crate::source::GitSource;
 #[serde(rename_all = "camelCase")]
 pub struct ComponentDetectionQuerySpec {
     /// The repository to look at.
+    #[schemars(!default)]
+    #[serde(default)]
     pub git: GitSource,
     /// Secret of the same namespace whose key `password` holds a token for the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]

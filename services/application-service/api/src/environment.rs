@@ -1,7 +1,8 @@
 //! Environment: a place that an Application is deployed to. Its behaviour and its conditions belong to
 //! gitops-service.
 
-use fleet_api::Condition;
+use fleet_api::{Condition, Open};
+use kube::core::Rule;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,10 +29,14 @@ use crate::validation;
 pub struct EnvironmentSpec {
     /// Deprecated and without effect.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
-    pub type_: Option<EnvironmentType>,
+    pub type_: Option<Open<EnvironmentType>>,
     /// Name for people.
+    #[schemars(!default)]
+    #[serde(default)]
     pub display_name: String,
     /// How Snapshots come here: `Manual` or `AppStudioAutomated`.
+    #[schemars(!default)]
+    #[serde(default)]
     pub deployment_strategy: String,
     /// Environment of the same namespace that is promoted from. Absent or empty means that Snapshots come
     /// here first.
@@ -81,8 +86,12 @@ pub struct EnvironmentConfiguration {
 #[serde(rename_all = "camelCase")]
 pub struct EnvVarPair {
     /// Name of the variable.
+    #[schemars(!default)]
+    #[serde(default)]
     pub name: String,
     /// Its value.
+    #[schemars(!default)]
+    #[serde(default)]
     pub value: String,
 }
 
@@ -91,6 +100,8 @@ pub struct EnvVarPair {
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentTarget {
     /// The claim to a place.
+    #[schemars(!default)]
+    #[serde(default)]
     pub deployment_target_claim: DeploymentTargetClaimReference,
 }
 
@@ -99,23 +110,19 @@ pub struct EnvironmentTarget {
 #[serde(rename_all = "camelCase")]
 pub struct DeploymentTargetClaimReference {
     /// `DeploymentTargetClaim` of the same namespace. Empty means none.
+    #[schemars(!default)]
+    #[serde(default)]
     pub claim_name: String,
 }
 
 /// The cluster to deploy to.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(
-    validation = Rule::new(
-        "!has(self.clusterType) || self.clusterType != 'Kubernetes' \
-         || (has(self.kubernetesCredentials) && has(self.kubernetesCredentials.ingressDomain) \
-         && self.kubernetesCredentials.ingressDomain != '')"
-    ).message("ingress domain cannot be empty if cluster is of type Kubernetes")
-)]
+#[x_kube(validation = ingress_domain())]
 #[serde(rename_all = "camelCase")]
 pub struct UnstableConfiguration {
     /// What kind of cluster it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cluster_type: Option<ClusterType>,
+    pub cluster_type: Option<Open<ClusterType>>,
     /// How to reach it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes_credentials: Option<KubernetesCredentials>,
@@ -133,18 +140,24 @@ pub enum ClusterType {
 #[serde(rename_all = "camelCase")]
 pub struct KubernetesCredentials {
     /// Namespace to deploy to.
+    #[schemars(!default)]
+    #[serde(default)]
     pub target_namespace: String,
     /// URL of its API server.
     #[x_kube(
         validation = Rule::new("self == '' || isURL(self)")
             .message("API URL must be an absolute URL starting with an 'https' scheme")
     )]
-    #[serde(rename = "apiURL")]
+    #[schemars(!default)]
+    #[serde(default, rename = "apiURL")]
     pub api_url: String,
     /// Secret of the same namespace that holds a kubeconfig.
+    #[schemars(!default)]
+    #[serde(default)]
     pub cluster_credentials_secret: String,
     /// True if its certificate is not checked.
-    #[serde(rename = "allowInsecureSkipTLSVerify")]
+    #[schemars(!default)]
+    #[serde(default, rename = "allowInsecureSkipTLSVerify")]
     pub allow_insecure_skip_tls_verify: bool,
     /// Domain below which applications get their host names. Needed where they are reached by Ingress.
     #[x_kube(
@@ -172,4 +185,23 @@ pub struct EnvironmentStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// On [`UnstableConfiguration`]: applications on Kubernetes need a domain for their host names, unless the Environment
+/// came without one.
+fn ingress_domain() -> Rule {
+    let lacks_domain = |of: &str| {
+        let credentials = format!("{of}.kubernetesCredentials");
+        format!(
+            "(has({of}.clusterType) && {of}.clusterType == 'Kubernetes' && !(has({credentials}) \
+             && has({credentials}.ingressDomain) && {credentials}.ingressDomain != ''))"
+        )
+    };
+    Rule::new(format!(
+        "!{} || (oldSelf.hasValue() && {})",
+        lacks_domain("self"),
+        lacks_domain("oldSelf.value()")
+    ))
+    .message("ingress domain cannot be empty if cluster is of type Kubernetes")
+    .optional_old_self(true)
 }

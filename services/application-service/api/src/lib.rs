@@ -22,9 +22,11 @@ pub mod application;
 pub mod component;
 pub mod component_detection_query;
 pub mod conditions;
+pub mod devfile;
 pub mod environment;
 pub mod finalizers;
 pub mod labels;
+pub mod names;
 pub mod promotion_run;
 pub mod repository;
 pub mod snapshot;
@@ -33,7 +35,7 @@ pub mod source;
 mod validation;
 pub mod versions;
 
-use fleet_api::schema;
+use fleet_api::{editable, schema};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
 
@@ -55,7 +57,7 @@ pub const GROUP: &str = "appstudio.redhat.com";
 /// The definitions of all kinds, in the order in which a reader meets them. `cargo xtask crds` writes them to
 /// `deploy/kustomize/crds/application-service`.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![
+    [
         Application::crd(),
         Component::crd(),
         ComponentDetectionQuery::crd(),
@@ -64,4 +66,6 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         SnapshotEnvironmentBinding::crd(),
         PromotionRun::crd(),
     ]
+    .map(editable)
+    .into()
 }

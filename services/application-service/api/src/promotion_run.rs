@@ -1,5 +1,6 @@
 //! `PromotionRun`: promotes a Snapshot once. Its behaviour belongs to gitops-service.
 
+use fleet_api::Open;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -32,8 +33,12 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct PromotionRunSpec {
     /// Snapshot of the same namespace.
+    #[schemars(!default)]
+    #[serde(default)]
     pub snapshot: String,
     /// Application of the same namespace.
+    #[schemars(!default)]
+    #[serde(default)]
     pub application: String,
     /// Promote to one Environment. Excludes `automatedPromotion`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,6 +53,8 @@ pub struct PromotionRunSpec {
 #[serde(rename_all = "camelCase")]
 pub struct ManualPromotion {
     /// The Environment. Empty means that this is not asked for.
+    #[schemars(!default)]
+    #[serde(default)]
     pub target_environment: String,
 }
 
@@ -56,6 +63,8 @@ pub struct ManualPromotion {
 #[serde(rename_all = "camelCase")]
 pub struct AutomatedPromotion {
     /// The first Environment. Empty means that this is not asked for.
+    #[schemars(!default)]
+    #[serde(default)]
     pub initial_environment: String,
 }
 
@@ -67,10 +76,10 @@ pub struct PromotionRunStatus {
     /// Absent until the promotion has been looked at.
     #[schemars(required)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub state: Option<PromotionRunState>,
+    pub state: Option<Open<PromotionRunState>>,
     /// Only when the state is `Complete`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub completion_result: Option<PromotionRunResult>,
+    pub completion_result: Option<Open<PromotionRunResult>>,
     /// How far each Environment has come, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub environment_status: Vec<PromotionRunEnvironment>,
@@ -102,16 +111,24 @@ pub enum PromotionRunResult {
 }
 
 /// One step of a promotion.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionRunEnvironment {
     /// Number of the step, from 1.
+    #[schemars(!default)]
+    #[serde(default)]
     pub step: i32,
     /// Name of the Environment.
+    #[schemars(!default)]
+    #[serde(default)]
     pub environment_name: String,
     /// How far the step has come.
-    pub status: PromotionRunStepStatus,
+    #[schemars(required)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Open<PromotionRunStepStatus>>,
     /// The same in words.
+    #[schemars(!default)]
+    #[serde(default)]
     pub display_status: String,
 }
 
@@ -129,9 +146,12 @@ pub enum PromotionRunStepStatus {
 #[serde(rename_all = "camelCase")]
 pub struct PromotionRunCondition {
     /// Unique in its object.
-    #[serde(rename = "type")]
+    #[schemars(!default)]
+    #[serde(default, rename = "type")]
     pub type_: String,
     /// `True`, `False` or `Unknown`.
+    #[schemars(!default)]
+    #[serde(default)]
     pub status: String,
     /// A word from a closed set.
     #[serde(default, skip_serializing_if = "Option::is_none")]

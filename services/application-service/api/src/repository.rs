@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct RepositoryLocation {
     /// URL of the repository. Empty means that none was chosen, as if the whole object were absent.
+    #[schemars(!default)]
+    #[serde(default)]
     pub url: String,
     /// Branch. Absent or empty means the default branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]

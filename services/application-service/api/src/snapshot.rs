@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use fleet_api::Condition;
-use kube::core::{Message, Rule};
+use kube::core::{Message, Reason, Rule};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,16 +26,16 @@ use crate::validation;
     status = "SnapshotStatus",
     derive = "Default",
     derive = "PartialEq",
-    selectable = ".spec.application"
+    selectable = ".spec.application",
+    validation = application_or_group()
 )]
 #[x_kube(validation = immutable_components())]
 #[schemars(transform = crate::schema::stored)]
 #[serde(rename_all = "camelCase")]
 pub struct SnapshotSpec {
-    /// Application of the same namespace; never changes.
+    /// Application of the same namespace; never changes. Must be given, unless `componentGroup` is.
     #[x_kube(validation = validation::immutable("application field"))]
-    #[schemars(!default)]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub application: String,
     /// Group of Components, where Snapshots are made for groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,11 +60,15 @@ pub struct SnapshotSpec {
 #[serde(rename_all = "camelCase")]
 pub struct SnapshotComponent {
     /// Name of the Component.
+    #[schemars(!default)]
+    #[serde(default)]
     pub name: String,
     /// Name of the Component's version, if it has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// The image, by digest.
+    #[schemars(!default)]
+    #[serde(default)]
     pub container_image: String,
     /// What the image was built from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -141,4 +145,14 @@ fn immutable_components() -> Rule {
         first.join(" + "),
         first.len()
     )))
+}
+
+/// A new Snapshot says what it is of. One of a group of Components, as newer programs make them, need not name an
+/// Application.
+fn application_or_group() -> Rule {
+    Rule::new("oldSelf.hasValue() || has(self.spec.application) || has(self.spec.componentGroup)")
+        .message("application must be given, or componentGroup")
+        .reason(Reason::FieldValueRequired)
+        .field_path(".spec.application")
+        .optional_old_self(true)
 }

@@ -35,13 +35,21 @@ use crate::validation;
 pub struct SnapshotEnvironmentBindingSpec {
     /// Application of the same namespace; never changes.
     #[x_kube(validation = validation::immutable("application field"))]
+    #[schemars(!default)]
+    #[serde(default)]
     pub application: String,
     /// Environment of the same namespace; never changes.
     #[x_kube(validation = validation::immutable("environment field"))]
+    #[schemars(!default)]
+    #[serde(default)]
     pub environment: String,
     /// Snapshot of the same namespace.
+    #[schemars(!default)]
+    #[serde(default)]
     pub snapshot: String,
     /// The Components that are deployed.
+    #[schemars(!default)]
+    #[serde(default)]
     pub components: Vec<BindingComponent>,
 }
 
@@ -50,6 +58,8 @@ pub struct SnapshotEnvironmentBindingSpec {
 #[serde(rename_all = "camelCase")]
 pub struct BindingComponent {
     /// Name of the Component.
+    #[schemars(!default)]
+    #[serde(default)]
     pub name: String,
     /// What is deployed differently in this Environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,11 +111,15 @@ pub struct SnapshotEnvironmentBindingStatus {
 #[serde(rename_all = "camelCase")]
 pub struct BindingComponentStatus {
     /// Name of the Component.
+    #[schemars(!default)]
+    #[serde(default)]
     pub name: String,
     /// Name of the generated Route, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated_route_name: Option<String>,
     /// The place.
+    #[schemars(!default)]
+    #[serde(default)]
     pub gitops_repository: BindingRepository,
 }
 
@@ -114,15 +128,24 @@ pub struct BindingComponentStatus {
 #[serde(rename_all = "camelCase")]
 pub struct BindingRepository {
     /// URL of the repository.
+    #[schemars(!default)]
+    #[serde(default)]
     pub url: String,
     /// Branch.
+    #[schemars(!default)]
+    #[serde(default)]
     pub branch: String,
     /// Directory in the repository.
+    #[schemars(!default)]
+    #[serde(default)]
     pub path: String,
     /// Names of the files that were generated.
+    #[schemars(!default)]
+    #[serde(default)]
     pub generated_resources: Vec<String>,
     /// The commit that holds them.
-    #[serde(rename = "commitID")]
+    #[schemars(!default)]
+    #[serde(default, rename = "commitID")]
     pub commit_id: String,
 }
 
@@ -131,6 +154,8 @@ pub struct BindingRepository {
 #[serde(rename_all = "camelCase")]
 pub struct BindingDeployment {
     /// Name of the Component.
+    #[schemars(!default)]
+    #[serde(default)]
     pub component_name: String,
     /// Name of its `GitOpsDeployment`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -144,4 +169,13 @@ pub struct BindingDeployment {
     /// The commit that is deployed.
     #[serde(default, rename = "commitID", skip_serializing_if = "Option::is_none")]
     pub commit_id: Option<String>,
+}
+
+impl BindingDeployment {
+    /// `syncStatus`: the cluster has what the repository says.
+    pub const SYNCED: &'static str = "Synced";
+    /// `syncStatus`: it has not.
+    pub const OUT_OF_SYNC: &'static str = "OutOfSync";
+    /// `syncStatus`: it is not known whether it has.
+    pub const UNKNOWN: &'static str = "Unknown";
 }

@@ -11,6 +11,8 @@ use crate::validation;
 pub struct GitSource {
     /// URL of the repository, with the https scheme.
     #[x_kube(validation = validation::https_url(), validation = validation::no_userinfo())]
+    #[schemars(!default)]
+    #[serde(default)]
     pub url: String,
     /// Branch, tag or commit. Absent or empty means the default branch.
     #[x_kube(validation = validation::no_parent_segments(), validation = validation::no_leading_dash())]

@@ -9,8 +9,12 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct ComponentVersion {
     /// Name of the version, unique in the Component.
+    #[schemars(!default)]
+    #[serde(default)]
     pub name: String,
     /// Branch, tag or commit.
+    #[schemars(!default)]
+    #[serde(default)]
     pub revision: String,
     /// Directory in the repository. Absent means its root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,6 +128,8 @@ pub struct RepositorySettings {
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComponentVersionStatus {
     /// Name of the version.
+    #[schemars(!default)]
+    #[serde(default)]
     pub name: String,
     /// Its revision when it was last processed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -143,4 +149,11 @@ pub struct ComponentVersionStatus {
     /// Whether its builds are switched off.
     #[serde(default, rename = "skip-builds", skip_serializing_if = "Option::is_none")]
     pub skip_builds: Option<bool>,
+}
+
+impl ComponentVersionStatus {
+    /// `onboarding-status`: its builds are set up.
+    pub const SUCCEEDED: &'static str = "succeeded";
+    /// `onboarding-status`: they are not. `message` says why.
+    pub const FAILED: &'static str = "failed";
 }

@@ -8,6 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::errors::ErrorId;
+
 /// What has become of a Component's builds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -23,9 +25,21 @@ pub struct BuildStatus {
     pub message: Option<String>,
 }
 
+/// Without detail.
+impl From<ErrorId> for BuildError {
+    fn from(error: ErrorId) -> Self {
+        let (id, message) = (error.number(), error.message());
+        Self { id: Some(id), message: Some(format!("{id}: {message}")), detail: None }
+    }
+}
+
 impl BuildStatus {
     /// `message` after a request that succeeded.
     pub const DONE: &'static str = "done";
+
+    /// `message` while image-controller has not given the Component its repository.
+    pub const WAITS_FOR_IMAGE: &'static str = "waiting for spec.containerImage to be set by ImageRepository with \
+         annotation image-controller.appstudio.redhat.com/update-component-image";
 }
 
 /// The latest build without Pipelines-as-Code.
@@ -92,6 +106,15 @@ mod tests {
     #[case::enabled(json!({"pac": {
         "state": "enabled", "merge-url": "https://git.example.com/1", "configuration-time": "Mon, 29 Apr 2024 10:00:00 UTC"
     }}))]
+    // The example of the specification (section 4.3), but for a zero and an empty text, which are left out.
+    #[case::example(json!({
+        "simple": {"build-start-time": "Mon, 29 Apr 2024 10:00:00 UTC"},
+        "pac": {
+            "state": "enabled", "merge-url": "https://git.example.com/1",
+            "configuration-time": "Mon, 29 Apr 2024 10:00:00 UTC", "error-id": 70, "error-message": "70: x",
+        },
+        "message": "done",
+    }))]
     #[case::failed(json!({
         "simple": {"error-id": 201, "error-message": "201: x"},
         "pac": {"state": "error", "error-id": 70, "error-message": "70: x", "error-detail": "git.example.com"},
@@ -99,5 +122,14 @@ mod tests {
     fn keeps_its_json(#[case] value: Value) {
         let status: BuildStatus = serde_json::from_value(value.clone()).unwrap();
         assert_eq!(serde_json::to_value(status).unwrap(), value);
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_number() {
+        let error = BuildError::from(ErrorId::GitHubAppNotInstalled);
+        assert_eq!(
+            serde_json::to_value(error).unwrap(),
+            json!({"error-id": 70, "error-message": "70: GitHub Application is not installed in user repository"})
+        );
     }
 }

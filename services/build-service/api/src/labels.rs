@@ -44,6 +44,10 @@ pub const SCM_HOST: LabelKey = LabelKey::new("appstudio.redhat.com/scm.host");
 /// Secret label: `true` if it is linked to the `ServiceAccount` of each Component. Written by users.
 pub const COMMON_SECRET: LabelKey = LabelKey::new("build.appstudio.openshift.io/common-secret");
 
+/// Secret label: `true` if made by the platform, not by a user. Written by image-controller; such Secrets are not handed
+/// to the runs of `MintMaker`.
+pub const INTERNAL: LabelKey = LabelKey::new("appstudio.redhat.com/internal");
+
 /// Namespace label: name of its workspace. Written by registration-service.
 pub const WORKSPACE_NAME: LabelKey = LabelKey::new("appstudio.redhat.com/workspace_name");
 

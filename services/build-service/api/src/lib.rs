@@ -14,13 +14,18 @@
 
 pub mod annotations;
 pub mod build_pipeline_selector;
+pub mod build_run;
 pub mod build_status;
 pub mod dependency_update_check;
+pub mod errors;
 pub mod events;
 pub mod finalizers;
 pub mod labels;
+pub mod names;
+pub mod pipeline_config;
 pub mod request;
 
+use fleet_api::editable;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
 
@@ -29,6 +34,8 @@ pub use build_status::BuildStatus;
 pub use dependency_update_check::{
     DependencyUpdateCheck, DependencyUpdateCheckSpec, DependencyUpdateCheckStatus,
 };
+pub use errors::ErrorId;
+pub use pipeline_config::PipelineConfig;
 pub use request::Request;
 
 /// API group of all kinds in this crate.
@@ -36,5 +43,5 @@ pub const GROUP: &str = "appstudio.redhat.com";
 
 /// The definitions of all kinds. `cargo xtask crds` writes them to `deploy/kustomize/crds/build-service`.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![BuildPipelineSelector::crd(), DependencyUpdateCheck::crd()]
+    [BuildPipelineSelector::crd(), DependencyUpdateCheck::crd()].map(editable).into()
 }

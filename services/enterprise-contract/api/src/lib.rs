@@ -15,8 +15,10 @@
 pub mod annotations;
 pub mod conditions;
 pub mod labels;
+pub mod names;
 pub mod policy;
 
+use fleet_api::editable;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
 
@@ -28,5 +30,5 @@ pub const GROUP: &str = "appstudio.redhat.com";
 /// The definitions of all kinds. `cargo xtask crds` writes them to
 /// `deploy/kustomize/crds/enterprise-contract`.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![EnterpriseContractPolicy::crd()]
+    vec![editable(EnterpriseContractPolicy::crd())]
 }

@@ -15,3 +15,6 @@ pub const BIND_COMPLETE: AnnotationKey = AnnotationKey::new("dt.appstudio.redhat
 /// `DeploymentTargetClaim` annotation: `true` if the service chose the target, not the user.
 pub const BOUND_BY_CONTROLLER: AnnotationKey =
     AnnotationKey::new("dt.appstudio.redhat.com/bound-by-controller");
+
+/// `GitOpsDeployment` annotation: `true` lets it go though its resources cannot be deleted. Written by users. Ours.
+pub const FORCE_FINALIZE: AnnotationKey = AnnotationKey::new("managed-gitops.redhat.com/force-finalize");

@@ -1,6 +1,6 @@
 //! `DeploymentTarget`: a namespace of a cluster that can be deployed to.
 
-use fleet_api::Condition;
+use fleet_api::{Condition, Open};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ pub struct TargetCredentials {
 pub struct DeploymentTargetStatus {
     /// Whether a claim has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub phase: Option<DeploymentTargetPhase>,
+    pub phase: Option<Open<DeploymentTargetPhase>>,
     /// `ErrorOccurred`.
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

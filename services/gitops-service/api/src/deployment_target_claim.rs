@@ -1,6 +1,6 @@
 //! `DeploymentTargetClaim`: asks for a target of a class.
 
-use fleet_api::Condition;
+use fleet_api::{Condition, Open};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ pub struct DeploymentTargetClaimSpec {
 pub struct DeploymentTargetClaimStatus {
     /// Whether it has a target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub phase: Option<DeploymentTargetClaimPhase>,
+    pub phase: Option<Open<DeploymentTargetClaimPhase>>,
     /// `ErrorOccurred`.
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

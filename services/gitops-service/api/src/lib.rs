@@ -19,7 +19,9 @@ pub mod deployment_target_claim;
 pub mod deployment_target_class;
 pub mod finalizers;
 pub mod labels;
+pub mod names;
 
+use fleet_api::editable;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
 
@@ -37,5 +39,5 @@ pub const GROUP: &str = "appstudio.redhat.com";
 /// The definitions of all kinds, in the order in which a reader meets them. `cargo xtask crds` writes them to
 /// `deploy/kustomize/crds/gitops-service`.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![DeploymentTarget::crd(), DeploymentTargetClaim::crd(), DeploymentTargetClass::crd()]
+    [DeploymentTarget::crd(), DeploymentTargetClaim::crd(), DeploymentTargetClass::crd()].map(editable).into()
 }

@@ -1,6 +1,7 @@
 //! ImageRepository: a repository in the registry, with credentials of its own.
 #![expect(clippy::duplicated_attributes, reason = "columns have their types in common")]
 
+use fleet_api::Open;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -48,7 +49,7 @@ pub struct ImageParameters {
     /// Who may pull.
     #[schemars(extend("default" = "public"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub visibility: Option<Visibility>,
+    pub visibility: Option<Open<Visibility>>,
 }
 
 /// Who may pull from an image repository.
@@ -85,10 +86,10 @@ pub struct Notification {
     pub title: String,
     /// What has to happen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event: Option<NotificationEvent>,
+    pub event: Option<Open<NotificationEvent>>,
     /// How somebody is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub method: Option<NotificationMethod>,
+    pub method: Option<Open<NotificationMethod>>,
     /// Who is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<NotificationConfig>,
@@ -165,7 +166,7 @@ pub struct ImageStatus {
     pub url: Option<String>,
     /// Who may pull.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub visibility: Option<Visibility>,
+    pub visibility: Option<Open<Visibility>>,
 }
 
 /// Accounts of an image repository. They are named without their organisation; Secrets are of the same

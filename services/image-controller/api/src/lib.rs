@@ -18,7 +18,9 @@ pub mod events;
 pub mod finalizers;
 pub mod image_repository;
 pub mod labels;
+pub mod names;
 
+use fleet_api::editable;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
 
@@ -30,5 +32,5 @@ pub const GROUP: &str = "appstudio.redhat.com";
 
 /// The definitions of all kinds. `cargo xtask crds` writes them to `deploy/kustomize/crds/image-controller`.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![ImageRepository::crd()]
+    vec![editable(ImageRepository::crd())]
 }

@@ -15,6 +15,11 @@ pub const ENVIRONMENT: AnnotationKey =
 pub const RESOLVER_REF: AnnotationKey =
     AnnotationKey::new("conversion.test.appstudio.openshift.io/v1beta2-resolver-ref");
 
+/// `IntegrationTestScenario` annotation: fields of the spec that the version it was written in does not declare, and this
+/// one does, as a JSON object. Written by [`convert`](crate::convert).
+pub const UNDECLARED: AnnotationKey =
+    AnnotationKey::new("conversion.test.appstudio.openshift.io/undeclared-fields");
+
 /// `IntegrationTestScenario` annotation: how long a run may take, a Go duration.
 pub const PIPELINE_TIMEOUT: AnnotationKey =
     AnnotationKey::new("test.appstudio.openshift.io/pipeline_timeout");

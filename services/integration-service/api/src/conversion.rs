@@ -4,7 +4,9 @@
 //! - objects are JSON values, so that fields unknown to our types are carried along;
 //! - what a version has no field for is kept in an annotation, [`annotations::ENVIRONMENT`] or
 //!   [`annotations::RESOLVER_REF`], and comes back as long as the fields that stand for it were not edited;
-//! - a pipeline that is in no bundle has an empty `pipeline` and `bundle` in `v1alpha1`.
+//! - a pipeline that is in no bundle has an empty `pipeline` and `bundle` in `v1alpha1`;
+//! - a field that a version does not declare means nothing there. Where another version declares one of that name it is
+//!   kept in [`annotations::UNDECLARED`], so that it neither gains a meaning nor is overwritten.
 //!
 //! ```text
 //!            v1alpha1                      v1beta1          v1beta2
@@ -12,15 +14,19 @@
 //!            (annotation if it says more)
 //! copy of    environment                   environment      annotation
 //! ```
+//! All annotations of an object together may have 256 KiB: an environment of that size cannot be converted.
+
+use std::str::FromStr;
 
 use fleet_api::AnnotationKey;
 use serde_json::{Map, Value, json};
+use strum::IntoEnumIterator as _;
 
-use crate::scenario::ResolverRef;
+use crate::scenario::{ResolverRef, ResourceKind};
 use crate::{GROUP, annotations};
 
 /// A version of `IntegrationTestScenario`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumIter, strum::EnumString, strum::IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumIter, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum Version {
     V1alpha1,
@@ -42,6 +48,27 @@ impl Version {
     fn has_resolver_ref(self) -> bool {
         self != Self::V1alpha1
     }
+
+    /// Fields of the spec that not all versions declare.
+    fn declares(self) -> &'static [&'static str] {
+        match self {
+            Self::V1alpha1 => &["environment", "pipeline", "bundle"],
+            Self::V1beta1 => &["environment", "resolverRef"],
+            Self::V1beta2 => &["resolverRef"],
+        }
+    }
+}
+
+/// From an `apiVersion`, with the group.
+impl FromStr for Version {
+    type Err = NotConvertible;
+
+    fn from_str(api_version: &str) -> Result<Self, NotConvertible> {
+        let version = api_version.strip_prefix(GROUP).and_then(|rest| rest.strip_prefix('/'));
+        Self::iter()
+            .find(|known| version == Some(known.as_str()))
+            .ok_or_else(|| NotConvertible::Version(api_version.to_owned()))
+    }
 }
 
 /// An object that is no `IntegrationTestScenario`.
@@ -56,16 +83,20 @@ pub enum NotConvertible {
 /// `object` in another version. Changes `apiVersion`, `spec` and the annotations of this module, and nothing else.
 ///
 /// # Errors
-/// When `object` is none of this group, or has no object as its spec and metadata. All others can be converted,
-/// however incomplete they are.
+/// When `object` is none of this group, or its spec or metadata is no object. All others can be converted, however
+/// incomplete they are.
 pub fn convert(mut object: Value, to: Version) -> Result<Value, NotConvertible> {
     let from = version_of(&object)?;
     let root = object.as_object_mut().ok_or(NotConvertible::Shape("content"))?;
     root.insert("apiVersion".to_owned(), format!("{GROUP}/{}", to.as_str()).into());
+    // The original's definition lets the spec be absent.
+    let has_spec = root.get("spec").is_some_and(|spec| !spec.is_null());
+    let spec = if has_spec { take_object(root, "spec") } else { Some(Map::new()) };
     let mut parts = Parts {
-        spec: take_object(root, "spec").ok_or(NotConvertible::Shape("spec"))?,
+        spec: spec.ok_or(NotConvertible::Shape("spec"))?,
         metadata: take_object(root, "metadata").ok_or(NotConvertible::Shape("metadata"))?,
     };
+    let undeclared = parts.take_undeclared(from, to);
     match (from.has_environment(), to.has_environment()) {
         (true, false) => parts.put_environment_away(),
         (false, true) => parts.bring_environment_back(),
@@ -76,18 +107,16 @@ pub fn convert(mut object: Value, to: Version) -> Result<Value, NotConvertible> 
         (false, true) => parts.bring_resolver_ref_back(),
         (true, true) | (false, false) => {}
     }
-    root.insert("spec".to_owned(), parts.spec.into());
+    parts.put_undeclared(undeclared, to);
+    if has_spec || !parts.spec.is_empty() {
+        root.insert("spec".to_owned(), parts.spec.into());
+    }
     root.insert("metadata".to_owned(), parts.metadata.into());
     Ok(object)
 }
 
 fn version_of(object: &Value) -> Result<Version, NotConvertible> {
-    let api_version = object["apiVersion"].as_str().unwrap_or_default();
-    api_version
-        .split_once('/')
-        .filter(|(group, _)| *group == GROUP)
-        .and_then(|(_, version)| version.parse().ok())
-        .ok_or_else(|| NotConvertible::Version(api_version.to_owned()))
+    object["apiVersion"].as_str().unwrap_or_default().parse()
 }
 
 fn take_object(of: &mut Map<String, Value>, key: &str) -> Option<Map<String, Value>> {
@@ -104,15 +133,40 @@ struct Parts {
 }
 
 impl Parts {
+    /// Takes what has the name of a field of another version out of the way: from the spec, and from the annotation in
+    /// which it was kept so far.
+    fn take_undeclared(&mut self, from: Version, to: Version) -> Map<String, Value> {
+        let mut undeclared = match self.annotation(annotations::UNDECLARED) {
+            Some(Value::Object(kept)) => {
+                self.drop_annotation(annotations::UNDECLARED);
+                kept
+            }
+            _ => Map::new(),
+        };
+        for field in to.declares().iter().filter(|field| !from.declares().contains(field)) {
+            undeclared.extend(self.spec.remove_entry(*field));
+        }
+        undeclared
+    }
+
+    /// Puts it into the spec where it means nothing there either, else into the annotation.
+    fn put_undeclared(&mut self, undeclared: Map<String, Value>, to: Version) {
+        let (kept, free): (Map<_, _>, Map<_, _>) =
+            undeclared.into_iter().partition(|(field, _)| to.declares().contains(&field.as_str()));
+        self.spec.extend(free);
+        if !kept.is_empty() {
+            self.annotate(annotations::UNDECLARED, &kept.into());
+        }
+    }
+
     /// In the versions with the field, an annotation that could be read means nothing, for the field says it.
     fn put_environment_away(&mut self) {
-        let environment = self.spec.get("environment").filter(|value| !value.is_null()).cloned();
+        let environment = self.spec.remove("environment").filter(|value| !value.is_null());
         if self.annotation(annotations::ENVIRONMENT).is_some() {
             self.drop_annotation(annotations::ENVIRONMENT);
         }
         if let Some(environment) = environment {
             self.annotate(annotations::ENVIRONMENT, &environment);
-            self.spec.remove("environment");
         }
     }
 
@@ -127,11 +181,8 @@ impl Parts {
         if self.annotation(annotations::RESOLVER_REF).is_some() {
             self.drop_annotation(annotations::RESOLVER_REF);
         }
-        let Some(resolver_ref) = self.spec.get("resolverRef").filter(|value| !value.is_null()).cloned()
-        else {
-            return;
-        };
-        self.spec.remove("resolverRef");
+        let resolver_ref = self.spec.remove("resolverRef").filter(|value| !value.is_null());
+        let Some(resolver_ref) = resolver_ref else { return };
         let bundle = Bundle::of(&resolver_ref).or_empty();
         if bundle.resolver_ref() != resolver_ref {
             self.annotate(annotations::RESOLVER_REF, &resolver_ref);
@@ -200,6 +251,8 @@ impl Bundle {
         }
     }
 
+    /// With the kind that the API server adds where none is given: what was written in `v1alpha1` is then all that such
+    /// an object says, and needs no annotation.
     fn resolver_ref(&self) -> Value {
         let fields = [("bundle", self.image.clone()), ("name", self.pipeline.clone())];
         let mut params: Vec<Value> = fields
@@ -207,7 +260,7 @@ impl Bundle {
             .filter_map(|(name, value)| Some(json!({ "name": name, "value": value? })))
             .collect();
         params.push(json!({ "name": "kind", "value": "pipeline" }));
-        json!({ "resolver": ResolverRef::BUNDLES, "params": params })
+        json!({ "resolver": ResolverRef::BUNDLES, "params": params, "resourceKind": ResourceKind::Pipeline })
     }
 
     /// As it looks in `v1alpha1`, where both fields are required.

@@ -1,7 +1,7 @@
 //! What the versions of `IntegrationTestScenario` share.
 
 use application_service_api::environment::EnvironmentConfiguration;
-use fleet_api::Condition;
+use fleet_api::{Condition, Open};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,12 +19,9 @@ pub struct ResolverRef {
     #[serde(default)]
     pub params: Vec<ResolverParam>,
     /// What is fetched: a `pipeline`, or a `pipelinerun` with all its settings.
-    // Text, not an enum: an object that is older than the rule must not break the watch of all others.
-    #[schemars(
-        extend("default" = ResolverRef::PIPELINE, "enum" = [ResolverRef::PIPELINE, ResolverRef::PIPELINE_RUN])
-    )]
+    #[schemars(extend("default" = ResourceKind::Pipeline))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resource_kind: Option<String>,
+    pub resource_kind: Option<Open<ResourceKind>>,
 }
 
 impl ResolverRef {
@@ -32,10 +29,15 @@ impl ResolverRef {
     pub const BUNDLES: &'static str = "bundles";
     /// `resolver`: pipelines of Git repositories.
     pub const GIT: &'static str = "git";
-    /// `resourceKind`: a pipeline, which is what is meant where none is given.
-    pub const PIPELINE: &'static str = "pipeline";
-    /// `resourceKind`: a run, with all its settings.
-    pub const PIPELINE_RUN: &'static str = "pipelinerun";
+}
+
+/// What a `ResolverRef` fetches.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResourceKind {
+    #[default]
+    Pipeline,
+    PipelineRun,
 }
 
 /// A parameter of a resolver.

@@ -20,7 +20,6 @@ use crate::validation;
     status = "IntegrationTestScenarioStatus",
     derive = "Default",
     derive = "PartialEq",
-    served = false,
     storage = false,
     deprecated = "appstudio.redhat.com/v1alpha1 IntegrationTestScenario is deprecated: use v1beta2",
     printcolumn(
@@ -36,7 +35,7 @@ use crate::validation;
 pub struct IntegrationTestScenarioSpec {
     /// Application of the same namespace.
     #[schemars(!default, regex(pattern = DNS_LABEL))]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub application: String,
     /// Name of the pipeline in the bundle. Empty if it does not come from a bundle.
     #[schemars(!default)]

@@ -22,7 +22,6 @@ use crate::validation;
     status = "IntegrationTestScenarioStatus",
     derive = "Default",
     derive = "PartialEq",
-    served = false,
     storage = false,
     deprecated = "appstudio.redhat.com/v1beta1 IntegrationTestScenario is deprecated: use v1beta2",
     printcolumn(
@@ -31,18 +30,17 @@ use crate::validation;
         json_path = ".spec.application",
         description = "The Application whose Snapshots are tested."
     ),
-    validation = validation::name(),
-    validation = validation::required("application"),
-    validation = validation::required("resolverRef")
+    validation = validation::name()
 )]
 #[schemars(transform = fleet_api::schema::stored)]
 #[serde(rename_all = "camelCase")]
 pub struct IntegrationTestScenarioSpec {
-    /// Application of the same namespace. Must be given.
-    #[schemars(regex(pattern = DNS_LABEL))]
+    /// Application of the same namespace.
+    #[schemars(!default, regex(pattern = DNS_LABEL))]
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub application: String,
-    /// The pipeline. Must be given.
+    /// The pipeline.
+    #[schemars(required)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolver_ref: Option<ResolverRef>,
     /// Added to the parameters of each run, after `SNAPSHOT`. Absent means none.

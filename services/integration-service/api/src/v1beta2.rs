@@ -27,24 +27,23 @@ use crate::validation;
         json_path = ".spec.application",
         description = "The Application whose Snapshots are tested."
     ),
-    validation = validation::name(),
-    validation = validation::required("application"),
-    validation = validation::required("resolverRef")
+    validation = validation::name()
 )]
 #[schemars(transform = fleet_api::schema::stored)]
 #[serde(rename_all = "camelCase")]
 pub struct IntegrationTestScenarioSpec {
-    /// Application of the same namespace. Must be given.
-    #[schemars(regex(pattern = DNS_LABEL))]
+    /// Application of the same namespace.
+    #[schemars(!default, regex(pattern = DNS_LABEL))]
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub application: String,
-    /// The pipeline. Must be given.
+    /// The pipeline.
     #[x_kube(
         validation = validation::one_repository(),
         validation = validation::https_repository(),
         validation = validation::token_is_a_secret(),
         validation = validation::no_surrounding_blanks()
     )]
+    #[schemars(required)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolver_ref: Option<ResolverRef>,
     /// Added to the parameters of each run, after `SNAPSHOT`. Absent means none.

@@ -5,16 +5,7 @@
 //! with the old object costs more than a rule may. So these rules are for what is new, which `optionalOldSelf` tells;
 //! what an edit breaks, the controller says in the status.
 
-use kube::core::{Message, Reason, Rule};
-
-/// At the root: the field of the spec is given, but in objects that came without it.
-pub(crate) fn required(field: &str) -> Rule {
-    Rule::new(format!("has(self.spec.{field}) || (oldSelf.hasValue() && !has(oldSelf.value().spec.{field}))"))
-        .message(format!("{field} must be given").as_str())
-        .reason(Reason::FieldValueRequired)
-        .field_path(format!(".spec.{field}"))
-        .optional_old_self(true)
-}
+use kube::core::{Message, Rule};
 
 /// At the root: the name of a new object is a DNS-1035 label.
 pub(crate) fn name() -> Rule {
@@ -74,8 +65,10 @@ pub(crate) fn no_surrounding_blanks() -> Rule {
     )
 }
 
+/// Both fields are required, but at the root, so that a rule here may meet an object without them.
 fn of_git(rule: &str, message: &str) -> Rule {
-    when_new(&format!("self.resolver != 'git' || ({rule})"), message)
+    let applies = "has(self.resolver) && self.resolver == 'git' && has(self.params)";
+    when_new(&format!("!({applies}) || ({rule})"), message)
 }
 
 fn when_new(rule: &str, message: &str) -> Rule {

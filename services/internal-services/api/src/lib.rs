@@ -13,11 +13,14 @@
 
 pub mod annotations;
 pub mod conditions;
+pub mod events;
 pub mod finalizers;
 pub mod internal_request;
 pub mod internal_services_config;
 pub mod labels;
+pub mod names;
 
+use fleet_api::editable;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
 
@@ -32,5 +35,5 @@ pub const GROUP: &str = "appstudio.redhat.com";
 /// The definitions of all kinds, in the order in which a reader meets them. `cargo xtask crds` writes them to
 /// `deploy/kustomize/crds/internal-services`.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![InternalRequest::crd(), InternalServicesConfig::crd()]
+    [InternalRequest::crd(), InternalServicesConfig::crd()].map(editable).into()
 }

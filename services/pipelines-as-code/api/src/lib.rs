@@ -18,10 +18,12 @@ pub mod events;
 pub mod finalizers;
 pub mod incoming;
 pub mod labels;
+pub mod names;
 pub mod pipeline_run;
 pub mod repository;
 pub mod run_history;
 
+use fleet_api::editable;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
 
@@ -33,5 +35,5 @@ pub const GROUP: &str = "pipelinesascode.tekton.dev";
 
 /// The definitions of all kinds. `cargo xtask crds` writes them to `deploy/kustomize/crds/pipelines-as-code`.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![Repository::crd()]
+    vec![editable(Repository::crd())]
 }

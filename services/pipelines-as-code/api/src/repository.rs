@@ -1,6 +1,7 @@
 //! Repository: a Git repository whose events start runs in a namespace.
 #![expect(clippy::duplicated_attributes, reason = "columns have their types in common")]
 
+use fleet_api::Open;
 use kube::core::Rule;
 use kube::{CustomResource, KubeSchema};
 use schemars::transform::{Transform, transform_subschemas};
@@ -180,7 +181,7 @@ pub struct Settings {
     pub github_app_token_scope_repos: Vec<String>,
     /// Where `.tekton/` is read from. Absent means `source`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pipelinerun_provenance: Option<Provenance>,
+    pub pipelinerun_provenance: Option<Open<Provenance>>,
     /// Teams that may start runs. Absent means whoever may push.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,

@@ -66,6 +66,23 @@ impl ConditionState for Released {
     }
 }
 
+/// Why a Release may not be released, as far as it takes no names: causes in [`Validated`].
+pub mod causes {
+    /// A Release made by hand has no author label.
+    pub const NO_AUTHOR: &str = "no author found for manual release";
+    /// The plan of an automated Release has no author label.
+    pub const NO_AUTHOR_IN_PLAN: &str = "no author in the ReleasePlan found for automated release";
+    /// Who made an automated Release did not say so in its status in time.
+    pub const NOT_AUTOMATED: &str = "automated not set in status for automated release";
+    /// A pipeline comes from the cluster itself.
+    pub const DEBUG_ONLY: &str =
+        "tried using debug only options while debug mode is disabled in the ReleaseServiceConfig";
+    /// The service does not know its own namespace.
+    pub const NO_SERVICE_NAMESPACE: &str = "SERVICE_NAMESPACE env var not set";
+    /// Of a phase: its run is gone before it ended.
+    pub const RUN_DELETED: &str = "PipelineRun was deleted while still running";
+}
+
 /// Release condition `Validated`: whether it may be released.
 #[derive(Clone, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 pub enum Validated {

@@ -18,8 +18,11 @@
 pub mod annotations;
 pub mod collectors;
 pub mod conditions;
+pub mod events;
 pub mod finalizers;
 pub mod labels;
+pub mod names;
+pub mod params;
 pub mod phase;
 pub mod pipeline;
 pub mod release;
@@ -28,6 +31,7 @@ pub mod release_plan_admission;
 pub mod release_service_config;
 mod validation;
 
+use fleet_api::editable;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
 
@@ -47,5 +51,7 @@ pub const GROUP: &str = "appstudio.redhat.com";
 /// The definitions of all kinds, in the order in which a reader meets them. `cargo xtask crds` writes them to
 /// `deploy/kustomize/crds/release-service`.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![Release::crd(), ReleasePlan::crd(), ReleasePlanAdmission::crd(), ReleaseServiceConfig::crd()]
+    [Release::crd(), ReleasePlan::crd(), ReleasePlanAdmission::crd(), ReleaseServiceConfig::crd()]
+        .map(editable)
+        .into()
 }

@@ -1,4 +1,5 @@
 //! `ReleasePlan`: how the Snapshots of an Application are released, from the side of those who develop it.
+#![expect(clippy::duplicated_attributes, reason = "columns have their types in common")]
 
 use fleet_api::Condition;
 use fleet_api::schema::{DNS_LABEL, any_object};
@@ -9,7 +10,6 @@ use serde_json::Value;
 
 use crate::collectors::Collectors;
 use crate::pipeline::{ParameterizedPipeline, PipelineRef};
-use crate::validation;
 
 /// How the Snapshots of an Application are released.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -37,14 +37,13 @@ use crate::validation;
         type_ = "string",
         json_path = ".spec.target",
         description = "The managed namespace that admits them."
-    ),
-    validation = validation::required("application")
+    )
 )]
 #[schemars(transform = fleet_api::schema::stored)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleasePlanSpec {
-    /// Application of the same namespace. Must be given.
-    #[schemars(regex(pattern = DNS_LABEL))]
+    /// Application of the same namespace.
+    #[schemars(!default, regex(pattern = DNS_LABEL))]
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub application: String,
     /// Namespace with the ReleasePlanAdmission. Absent means that only pipelines of the plan itself run.

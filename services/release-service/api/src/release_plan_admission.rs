@@ -1,4 +1,5 @@
 //! `ReleasePlanAdmission`: whose Releases a managed namespace takes, and what it does with them.
+#![expect(clippy::duplicated_attributes, reason = "columns have their types in common")]
 
 use fleet_api::Condition;
 use fleet_api::schema::{DNS_LABEL, NAMESPACED_NAME, any_object, any_value};
@@ -9,7 +10,6 @@ use serde_json::Value;
 
 use crate::collectors::Collectors;
 use crate::pipeline::Pipeline;
-use crate::validation;
 
 /// Whose Releases are taken, and what is done with them.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -36,14 +36,13 @@ use crate::validation;
         type_ = "string",
         json_path = ".spec.origin",
         description = "The tenant namespace that Releases are taken from."
-    ),
-    validation = validation::required("applications")
+    )
 )]
 #[schemars(transform = fleet_api::schema::stored)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleasePlanAdmissionSpec {
-    /// Names of the Applications whose Snapshots may be released. Must be given.
-    #[schemars(inner(length(max = 63)))]
+    /// Names of the Applications whose Snapshots may be released.
+    #[schemars(!default, inner(length(max = 63)))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applications: Vec<String>,
     /// Tenant namespace whose plans are taken.

@@ -62,24 +62,3 @@ pub(crate) fn promotion() -> Value {
         json!({ "application": "shop", "snapshot": "s", "manualPromotion": { "targetEnvironment": "production" } }),
     )
 }
-
-/// `object` with `patch` merged into it (RFC 7386).
-pub(crate) fn with(mut object: Value, patch: &Value) -> Value {
-    merge(&mut object, patch);
-    object
-}
-
-fn merge(target: &mut Value, patch: &Value) {
-    match (target, patch) {
-        (Value::Object(target), Value::Object(patch)) => {
-            for (key, value) in patch {
-                if value.is_null() {
-                    target.remove(key);
-                } else {
-                    merge(target.entry(key).or_insert(Value::Null), value);
-                }
-            }
-        }
-        (target, patch) => *target = patch.clone(),
-    }
-}

@@ -2,13 +2,15 @@
 #![expect(
     clippy::needless_pass_by_value,
     clippy::panic,
-    clippy::unwrap_used,
     reason = "helpers of tests end a test, and take `json!(…)` as it stands"
 )]
 
-mod cluster;
 mod definitions;
 mod fixtures;
 mod refusals;
 mod round_trip;
 mod storage;
+
+use testkit::crd::Kinds;
+
+static KINDS: Kinds = Kinds::new("application-service", application_service_api::crds);

@@ -4,13 +4,6 @@ mod definitions;
 mod refusals;
 mod round_trip;
 
-use std::path::{Path, PathBuf};
-
 use testkit::crd::Kinds;
 
 static KINDS: Kinds = Kinds::new("build-service", build_service_api::crds);
-
-/// A file of this crate.
-fn file(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}

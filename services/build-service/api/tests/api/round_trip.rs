@@ -3,73 +3,35 @@
 use build_service_api as api;
 use rstest::rstest;
 use serde_json::{Value, json};
-use testkit::crd::{self, through, with};
+use testkit::crd::through;
 
-use crate::{KINDS, file};
+use crate::KINDS;
 
-#[rstest]
-#[case::selector("build-pipeline-selector.yaml", through::<api::BuildPipelineSelector>)]
-#[case::check("dependency-update-check.yaml", through::<api::DependencyUpdateCheck>)]
 #[tokio::test]
-async fn types_and_the_api_server_keep(
-    #[case] name: &str,
-    #[case] through: fn(&Value) -> anyhow::Result<Value>,
-    #[values("examples", "tests/api/complete")] folder: &str,
-) -> anyhow::Result<()> {
-    let value = crd::read(file(folder).join(name))?;
-    assert_eq!(through(&value)?, value);
-    let stored = KINDS.stored(&with(value.clone(), &json!({"metadata": {"namespace": null}}))).await?;
-    assert_eq!((&stored["spec"], stored.get("status")), (&value["spec"], value.get("status")));
-    Ok(())
+async fn selectors_are_kept() -> anyhow::Result<()> {
+    KINDS.nothing_is_lost::<api::BuildPipelineSelector>("build-pipeline-selector.yaml", &[]).await
+}
+
+#[tokio::test]
+async fn checks_are_kept() -> anyhow::Result<()> {
+    KINDS.nothing_is_lost::<api::DependencyUpdateCheck>("dependency-update-check.yaml", &[]).await
+}
+
+#[tokio::test]
+async fn the_worst_objects_can_be_edited_and_deleted() -> anyhow::Result<()> {
+    KINDS.worst_objects_can_go().await
 }
 
 #[rstest]
-#[case::selector("build-pipeline-selector.yaml")]
-#[case::check("dependency-update-check.yaml")]
-fn complete_objects_use_each_declared_field(#[case] name: &str) -> anyhow::Result<()> {
-    let value = crd::read(file("tests/api/complete").join(name))?;
-    assert_eq!(KINDS.uncovered(&value, &[])?, Vec::<String>::new());
-    Ok(())
-}
-
-/// What a newer version of a kind adds stays, at each level.
-#[rstest]
-#[case::selector(json!({"kind": "BuildPipelineSelector", "spec": {"added": 1, "selectors": [{
-    "added": {"a": [null]},
-    "pipelineRef": {"resolver": "git", "added": 1, "params": [{"name": "a", "value": {"b": ["c"]}, "added": 1}]},
-    "pipelineParams": [{"name": "a", "value": "b", "added": 1}],
-    "when": {"added": true},
-}]}}))]
-#[case::check(json!({
-    "kind": "DependencyUpdateCheck",
-    "spec": {"added": 1, "namespaces": [{"namespace": "a", "added": 1, "applications": [{"application": "b", "added": 1}]}]},
-    "status": {"added": 1, "errors": [{"namespace": "a", "component": "b", "message": "c", "added": 1}]},
+#[case::choice(through::<api::request::PipelineChoice>, json!({"name": "docker-build", "bundle": "latest"}))]
+#[case::config(through::<api::PipelineConfig>, json!({
+    "default-pipeline-name": "docker-build",
+    "pipelines": [{"name": "docker-build", "bundle": "images.example.com/a:1", "additional-params": ["hermetic"]}],
 }))]
-#[tokio::test]
-async fn unknown_fields_are_kept(#[case] object: Value) -> anyhow::Result<()> {
-    let object =
-        with(object, &json!({"apiVersion": "appstudio.redhat.com/v1alpha1", "metadata": {"name": "newer"}}));
-    let stored = KINDS.stored(&object).await?;
-    assert_eq!((&stored["spec"], stored.get("status")), (&object["spec"], object.get("status")));
-    Ok(())
-}
-
-/// An object that a newer version of the kind stored may lack what only ours requires.
-#[rstest]
-#[case::selectors(through::<api::BuildPipelineSelector>, json!({}))]
-#[case::pipeline(through::<api::BuildPipelineSelector>, json!({"selectors": [{}]}))]
-#[case::parameters(
-    through::<api::BuildPipelineSelector>,
-    json!({"selectors": [{"pipelineRef": {"params": [{}]}, "pipelineParams": [{}]}]})
-)]
-#[case::namespaces(through::<api::DependencyUpdateCheck>, json!({"namespaces": [{"applications": [{}]}]}))]
-fn reads_what_lacks_a_field(
+fn annotations_and_settings_keep_their_json(
     #[case] through: fn(&Value) -> anyhow::Result<Value>,
-    #[case] spec: Value,
+    #[case] value: Value,
 ) -> anyhow::Result<()> {
-    assert_eq!(
-        through(&json!({"metadata": {"name": "sparse"}, "spec": spec}))?["metadata"]["name"],
-        "sparse"
-    );
+    assert_eq!(through(&value)?, value);
     Ok(())
 }

@@ -29,7 +29,7 @@ fn a_bundle_becomes_a_resolver_reference() {
         {"name": "bundle", "value": "images.example.com/b"},
         {"name": "name", "value": "test"},
         {"name": "kind", "value": "pipeline"},
-    ]});
+    ], "resourceKind": "pipeline"});
     for to in [Version::V1beta1, Version::V1beta2] {
         let new = convert(old.clone(), to).unwrap();
         assert_eq!(new["apiVersion"], format!("{GROUP}/{}", to.as_str()));
@@ -79,12 +79,23 @@ fn edits_in_an_older_version_win_over_annotations() {
 #[rstest]
 #[case(json!({"apiVersion": "appstudio.redhat.com/v1", "spec": {}, "metadata": {}}), "apiVersion is")]
 #[case(json!({"apiVersion": "tekton.dev/v1beta1", "spec": {}, "metadata": {}}), "apiVersion is \"tekton.dev/v1beta1\"")]
-#[case(json!({"apiVersion": "appstudio.redhat.com/v1beta1", "metadata": {}}), "its spec is missing")]
+#[case(json!({"apiVersion": "appstudio.redhat.com/v1beta1", "metadata": {}, "spec": 1}), "its spec is missing, or not an object")]
 #[case(json!({"apiVersion": "appstudio.redhat.com/v1beta1", "spec": {}}), "its metadata is missing")]
 #[case(json!("text"), "apiVersion is \"\"")]
 fn refuses_what_is_no_scenario(#[case] object: Value, #[case] expected: &str) {
     let error = convert(object, Version::V1beta2).unwrap_err().to_string();
     assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn an_object_without_a_spec_stays_so() {
+    let bare = json!({"apiVersion": format!("{GROUP}/v1beta1"), "metadata": {"name": "a"}});
+    let mut moved = bare.clone();
+    for version in [Version::V1alpha1, Version::V1beta2, Version::V1beta1] {
+        moved = convert(moved, version).unwrap();
+        assert_eq!(moved.get("spec"), None, "{version:?}");
+    }
+    assert_eq!(moved, bare);
 }
 
 /// Any JSON, a few levels deep.
@@ -107,10 +118,30 @@ fn something() -> impl Strategy<Value = Value> {
     anything().prop_filter("the API server drops null", |value| !value.is_null())
 }
 
+/// Up to two fields that no version of ours declares.
+fn unknown() -> impl Strategy<Value = Map<String, Value>> {
+    btree_map("added[A-Z]", anything(), 0..3).prop_map(|fields| fields.into_iter().collect())
+}
+
+/// `object` with some of its fields missing, and others added.
+fn altered(object: Value) -> impl Strategy<Value = Value> {
+    let fields = match object {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    let kept = vec(proptest::bool::weighted(0.8), fields.len());
+    (kept, unknown()).prop_map(move |(kept, unknown)| {
+        let kept =
+            fields.clone().into_iter().zip(kept).filter_map(|(field, is_kept)| is_kept.then_some(field));
+        Value::Object(kept.chain(unknown).collect())
+    })
+}
+
 fn resolver_ref() -> impl Strategy<Value = Value> {
     let name = prop_oneof![Just("bundle"), Just("name"), Just("kind"), Just("url")];
     let value = prop_oneof![Just(String::new()), Just("pipeline".to_owned()), ".{1,8}"];
     let param = (name, value).prop_map(|(name, value)| json!({"name": name, "value": value}));
+    let param = prop_oneof![2 => param.clone().boxed(), 1 => param.prop_flat_map(altered).boxed()];
     let written = (prop_oneof![Just("bundles"), Just("git")], vec(param, 0..5), option::of("pipeline(run)?"))
         .prop_map(|(resolver, params, kind)| {
             let mut written = json!({"resolver": resolver, "params": params});
@@ -122,47 +153,85 @@ fn resolver_ref() -> impl Strategy<Value = Value> {
     let plain = (".{0,8}", ".{0,8}").prop_map(|(image, name)| {
         Bundle { pipeline: Some(name.into()), image: Some(image.into()) }.resolver_ref()
     });
-    prop_oneof![3 => written, 2 => plain, 1 => something()]
+    prop_oneof![
+        3 => written.clone(),
+        3 => written.prop_flat_map(altered),
+        2 => plain.clone(),
+        1 => plain.prop_flat_map(altered),
+        1 => something(),
+    ]
 }
 
-/// Objects as each version may have stored them, with fields that none of them declares.
+/// Objects as each version may have stored them, with fields that it does not declare at each level: such that no
+/// version declares, and such that another one does.
 fn stored(version: Version) -> impl Strategy<Value = Value> {
-    let rest = btree_map("(params|contexts|added[A-Z])", anything(), 0..4);
-    let environment = option::of(something());
-    let pipeline = option::of((resolver_ref(), ".{0,8}", ".{0,8}"));
-    let annotations = btree_map("example[.]com/[a-z]{1,4}", ".{0,8}", 0..3);
-    let status = option::of(anything());
-    (rest, environment, pipeline, annotations, status).prop_map(
-        move |(rest, environment, pipeline, annotations, status)| {
-            let mut object = scenario(version.as_str(), &json!({"application": "shop"}));
-            for (key, value) in annotations {
-                object["metadata"]["annotations"][key] = value.into();
+    let parts = (
+        btree_map("(application|params|contexts|added[A-Z])", anything(), 0..4),
+        undeclared(version),
+        option::of(something()),
+        option::of((resolver_ref(), ".{0,8}", ".{0,8}")),
+        metadata(),
+        unknown(),
+        option::of(anything()),
+    );
+    parts.prop_map(move |(rest, undeclared, environment, pipeline, metadata, unknown, status)| {
+        let mut object = scenario(version.as_str(), &json!({}));
+        let root = object.as_object_mut().unwrap();
+        root.extend(unknown);
+        root.extend(status.map(|status| ("status".to_owned(), status)));
+        object["metadata"] = metadata;
+        for (field, value) in rest.into_iter().chain(undeclared) {
+            object["spec"][field] = value;
+        }
+        match environment {
+            Some(environment) if version.has_environment() => object["spec"]["environment"] = environment,
+            Some(environment) => {
+                object["metadata"]["annotations"][annotations::ENVIRONMENT.as_str()] =
+                    environment.to_string().into();
             }
-            for (field, value) in rest {
-                object["spec"][field] = value;
+            None => {}
+        }
+        match pipeline {
+            Some((reference, ..)) if version.has_resolver_ref() => {
+                object["spec"]["resolverRef"] = reference;
             }
-            match environment {
-                Some(environment) if version.has_environment() => object["spec"]["environment"] = environment,
-                Some(environment) => {
-                    object["metadata"]["annotations"][annotations::ENVIRONMENT.as_str()] =
-                        environment.to_string().into();
-                }
-                None => {}
+            Some((_, pipeline, bundle)) => {
+                object["spec"]["pipeline"] = pipeline.into();
+                object["spec"]["bundle"] = bundle.into();
             }
-            match pipeline {
-                Some((reference, ..)) if version.has_resolver_ref() => {
-                    object["spec"]["resolverRef"] = reference;
-                }
-                Some((_, pipeline, bundle)) => {
-                    object["spec"]["pipeline"] = pipeline.into();
-                    object["spec"]["bundle"] = bundle.into();
-                }
-                None => {}
+            None => {}
+        }
+        object
+    })
+}
+
+/// Fields of the spec whose names only other versions declare.
+fn undeclared(version: Version) -> impl Strategy<Value = Map<String, Value>> {
+    let names =
+        Version::iter().flat_map(Version::declares).filter(|field| !version.declares().contains(field));
+    let names: Vec<&str> = names.copied().collect();
+    btree_map(proptest::sample::select(names), anything(), 0..3)
+        .prop_map(|fields| fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect())
+}
+
+fn metadata() -> impl Strategy<Value = Value> {
+    let texts = |keys: &'static str| btree_map(keys, ".{0,8}", 0..3);
+    let managers = option::of(vec(anything(), 0..2));
+    (texts("[a-z]{1,4}"), texts("example[.]com/[a-z]{1,4}"), managers, unknown()).prop_map(
+        |(labels, annotations, managers, unknown)| {
+            let mut metadata = json!({"name": "a", "namespace": "b", "uid": "c", "resourceVersion": "7"});
+            // As the API server has it: what is empty is not there.
+            if !labels.is_empty() {
+                metadata["labels"] = json!(labels);
             }
-            if let Some(status) = status {
-                object["status"] = status;
+            if !annotations.is_empty() {
+                metadata["annotations"] = json!(annotations);
             }
-            object
+            if let Some(managers) = managers {
+                metadata["managedFields"] = managers.into();
+            }
+            metadata.as_object_mut().unwrap().extend(unknown);
+            metadata
         },
     )
 }
@@ -199,12 +268,79 @@ proptest! {
 
     #[test]
     fn nothing_else_is_touched(object in any_version().prop_flat_map(stored), to in any_version()) {
-        let moved = convert(object.clone(), to).unwrap();
-        for field in ["params", "contexts", "application", "addedA"] {
-            prop_assert_eq!(moved["spec"].get(field), object["spec"].get(field));
+        let others = |object: &Value| {
+            let mut rest = object.clone();
+            rest["apiVersion"] = Value::Null;
+            let spec = rest["spec"].as_object_mut().unwrap();
+            spec.retain(|field, _| Version::iter().all(|version| !version.declares().contains(&field.as_str())));
+            let metadata = rest["metadata"].as_object_mut().unwrap();
+            if let Some(Value::Object(annotations)) = metadata.get_mut("annotations") {
+                annotations.retain(|key, _| !key.starts_with("conversion.test.appstudio.openshift.io/"));
+                if annotations.is_empty() {
+                    metadata.remove("annotations");
+                }
+            }
+            rest
+        };
+        prop_assert_eq!(others(&convert(object.clone(), to).unwrap()), others(&object));
+    }
+
+    /// Somebody reads an object in an older version, changes one thing, and writes it back: that is what changes.
+    #[test]
+    fn an_edit_in_another_version_is_one_edit(
+        object in any_version().prop_flat_map(stored),
+        there in any_version(),
+        field in "(params|contexts|addedZ)",
+        value in something(),
+    ) {
+        let home = version_of(&object).unwrap();
+        let mut edited = convert(object.clone(), there).unwrap();
+        edited["spec"][&field] = value.clone();
+        let mut expected = object;
+        expected["spec"][&field] = value;
+        prop_assert_eq!(convert(edited, home).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_environment_edited_in_an_older_version_is_one_edit(
+        object in stored(Version::V1beta2),
+        there in proptest::sample::select(vec![Version::V1alpha1, Version::V1beta1]),
+        environment in option::of(something()),
+    ) {
+        let mut edited = convert(object.clone(), there).unwrap();
+        let mut expected = object;
+        let spec = edited["spec"].as_object_mut().unwrap();
+        spec.remove("environment");
+        // As if it had been made without one.
+        let parts = expected["metadata"].as_object_mut().unwrap();
+        if let Some(Value::Object(annotations)) = parts.get_mut("annotations") {
+            annotations.remove(annotations::ENVIRONMENT.as_str());
+            if annotations.is_empty() {
+                parts.remove("annotations");
+            }
         }
-        prop_assert_eq!(moved.get("status"), object.get("status"));
-        prop_assert_eq!(&moved["metadata"]["name"], &object["metadata"]["name"]);
+        if let Some(environment) = environment {
+            spec.insert("environment".to_owned(), environment.clone());
+            expected["metadata"]["annotations"][annotations::ENVIRONMENT.as_str()] =
+                environment.to_string().into();
+        }
+        prop_assert_eq!(convert(edited, Version::V1beta2).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_pipeline_edited_in_the_oldest_version_is_one_edit(
+        object in stored(Version::V1beta2), pipeline in "[a-z]{1,8}", bundle in "[a-z]{1,8}",
+    ) {
+        let mut edited = convert(object.clone(), Version::V1alpha1).unwrap();
+        edited["spec"]["pipeline"] = pipeline.clone().into();
+        edited["spec"]["bundle"] = bundle.clone().into();
+        let mut expected = object;
+        let wanted = Bundle { pipeline: Some(pipeline.into()), image: Some(bundle.into()) };
+        // What says the same already is kept as it was written.
+        if Bundle::of(&expected["spec"]["resolverRef"]) != wanted {
+            expected["spec"]["resolverRef"] = wanted.resolver_ref();
+        }
+        prop_assert_eq!(convert(edited, Version::V1beta2).unwrap(), expected);
     }
 
     /// Whatever a version converts to, the types of the other can read, if the API server took the original.

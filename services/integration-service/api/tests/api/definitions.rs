@@ -1,6 +1,6 @@
 //! What the definition says besides schemas.
 
-use integration_service_api::crds;
+use integration_service_api::{CONVERSION_PATH, crds};
 
 use crate::{KINDS, scenario};
 
@@ -9,11 +9,17 @@ fn checked_in_definitions_are_generated_from_these_types() {
     assert_eq!(KINDS.stale().unwrap(), Vec::<String>::new());
 }
 
-/// The API server cannot convert alone: until a webhook does, only what is stored is served.
 #[test]
 fn versions_names_and_columns() {
     let [crd] = <[_; 1]>::try_from(crds()).unwrap();
-    assert!(crd.spec.conversion.is_none(), "the webhook's address is for the service to write");
+    let webhook = crd.spec.conversion.unwrap().webhook.unwrap();
+    assert_eq!(webhook.conversion_review_versions, ["v1"]);
+    let service = webhook.client_config.unwrap().service.unwrap();
+    assert_eq!(
+        (service.namespace.as_str(), service.name.as_str()),
+        ("integration-service", "integration-service")
+    );
+    assert_eq!(service.path.as_deref(), Some(CONVERSION_PATH));
     assert_eq!(crd.spec.names.plural, "integrationtestscenarios");
     assert_eq!(crd.spec.names.short_names.unwrap(), ["its"]);
     assert_eq!(crd.spec.scope, "Namespaced");
@@ -27,7 +33,7 @@ fn versions_names_and_columns() {
         .collect();
     assert_eq!(
         versions,
-        [("v1beta2", true, true, false), ("v1beta1", false, false, true), ("v1alpha1", false, false, true)]
+        [("v1beta2", true, true, false), ("v1beta1", true, false, true), ("v1alpha1", true, false, true)]
     );
     for version in crd.spec.versions {
         assert!(version.subresources.is_some_and(|all| all.status.is_some()), "status is a subresource");

@@ -1,6 +1,7 @@
 //! The kind as a real API server stores, checks and shows it.
 #![expect(clippy::needless_pass_by_value, reason = "tables of tests take `json!(…)` as it stands")]
 
+mod conversion;
 mod definitions;
 mod round_trip;
 mod rules;

@@ -32,6 +32,7 @@ const RESERVED: &str = "the parameter SNAPSHOT is added by integration-service";
 #[case::name_of_64(named(&"a".repeat(64)), &["invalid integration test scenario name: aaaa", NAME_RULE])]
 #[case::name_begins_with_digit(named("1a"), &[NAME_RULE])]
 #[case::name_with_dot(named("a.b"), &[NAME_RULE])]
+#[case::no_spec(json!({"spec": null}), &["spec.application: Required value", "spec.resolverRef: Required value"])]
 #[case::no_application(spec("application", Value::Null), &["spec.application: Required value"])]
 #[case::application_in_upper_case(spec("application", "A"), &["spec.application", "should match"])]
 #[case::no_pipeline(spec("resolverRef", Value::Null), &["spec.resolverRef: Required value"])]
@@ -75,6 +76,9 @@ async fn is_created(#[case] patch: Value, #[case] expected: &[&str]) {
 #[case::application(spec("application", "other"), &[])]
 #[case::application_removed(spec("application", Value::Null), &["spec.application: Required value"])]
 #[case::pipeline_removed(spec("resolverRef", Value::Null), &["spec.resolverRef: Required value"])]
+#[case::resolver_removed(
+    spec("resolverRef", json!({"resolver": null})), &["spec.resolverRef.resolver: Required value"]
+)]
 // What an edit breaks is for the controller to say.
 #[case::url_by_http(from_git(json!({"url": "http://git.example.com/a"})), &[])]
 #[tokio::test]
@@ -95,8 +99,8 @@ async fn a_pipeline_is_meant_where_nothing_else_is_said() {
     assert_eq!(stored["spec"]["resolverRef"]["resourceKind"], "pipeline");
 }
 
-/// With fields of a newer version, for which the API server does not skip rules by itself; and as an object looks that
-/// was stored as `v1alpha1`.
+/// With fields of a newer version, for which the API server does not skip rules by itself; and with none of ours,
+/// but such of `v1alpha1`.
 #[rstest]
 #[case(with(with(scenario(), &named("1.a")), &json!({"spec": {
     "params": [{"name": "SNAPSHOT", "added": 1}],
