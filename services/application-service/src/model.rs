@@ -10,6 +10,10 @@ use serde::Serialize;
 
 const SCHEMA_VERSION: &str = "2.2.0";
 
+/// How large a model may be, in bytes. An object, with all that is in it, must not be larger than 1.5 MiB for etcd
+/// (`--max-request-bytes`); a third of that is left for the spec and for what others write.
+const LARGEST: usize = 1024 * 1024;
+
 /// Why an Application has no model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
@@ -23,6 +27,17 @@ pub(crate) enum Error {
          spec.containerImage"
     )]
     NoSource { component: String },
+    #[error(
+        "status.devfile would be {size} bytes, more than {}: the model names {components} Components; move some to \
+         another Application, or give them and the Application shorter names, URLs and descriptions",
+        limit.map_or_else(|| "fits into the object beside its spec".to_owned(), |limit| format!("the {limit} that it may be"))
+    )]
+    TooLarge {
+        size: usize,
+        /// Absent if it was the API server that refused it.
+        limit: Option<usize>,
+        components: usize,
+    },
     #[error("the model cannot be written: {0}")]
     Write(String),
 }
@@ -103,6 +118,30 @@ impl<'a> Source<'a> {
             (None, _) => Self::None,
         }
     }
+}
+
+/// Whether two states of a Component are the same to the model of its Application.
+pub(crate) fn have_one_part(a: &Component, b: &Component) -> bool {
+    fn part(component: &Component) -> (&str, Option<&str>, Option<&str>) {
+        let (url, image) = match Source::of(component) {
+            Source::Git { url, .. } => (Some(url), None),
+            Source::Image(image) => (None, Some(image)),
+            Source::None => (None, None),
+        };
+        (&component.spec.component_name, url, image)
+    }
+    part(a) == part(b)
+}
+
+/// What [`of_application`] answers is no model if it is too large for the object: `is_refused` says that the API server
+/// found it so.
+pub(crate) fn that_fits(model: String, components: usize, is_refused: bool) -> Result<String, Error> {
+    let size = model.len();
+    let limit = (!is_refused).then_some(LARGEST);
+    if limit.is_none_or(|limit| size > limit) {
+        return Err(Error::TooLarge { size, limit, components });
+    }
+    Ok(model)
 }
 
 /// The model of an Application: its Git Components as projects, its image Components as attributes. `components` come in

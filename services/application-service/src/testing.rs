@@ -66,6 +66,12 @@ impl ComponentBuilder {
         self
     }
 
+    /// Its latest build, beside its source.
+    pub(crate) fn built(mut self, image: &str) -> Self {
+        self.0.spec.container_image = Some(image.to_owned());
+        self
+    }
+
     pub(crate) fn without_source(mut self) -> Self {
         self.0.spec.source = None;
         self

@@ -19,6 +19,8 @@ pub struct Observed {
     pub application: Arc<Application>,
     /// Those that name the Application and are not being deleted.
     pub components: Vec<Arc<Component>>,
+    /// The API server did not take the model: the object would be too large.
+    pub is_refused: bool,
 }
 
 /// Why nothing is written.
@@ -47,7 +49,8 @@ pub fn decide(seen: &Observed) -> Decision<Hold> {
     let was_updated = before.conditions.iter().any(|condition| condition.type_ == Updated::TYPE);
 
     let status = StatusPatch::of(application, MANAGER, seen.now);
-    let model = model::of_application(application, seen.components.iter().map(|component| &**component));
+    let model = model::of_application(application, seen.components.iter().map(|component| &**component))
+        .and_then(|model| model::that_fits(model, seen.components.len(), seen.is_refused));
     let of = Subject::Application;
     let status = match (model, old_model) {
         (Ok(model), None) => status.field("devfile", model).condition(&Created::Ok(of)).keep::<Updated>(),
@@ -86,7 +89,7 @@ mod tests {
             .filter(|component| component.metadata.deletion_timestamp.is_none())
             .map(Arc::new)
             .collect();
-        Observed { now: now(), application: Arc::new(application), components }
+        Observed { now: now(), application: Arc::new(application), components, is_refused: false }
     }
 
     fn settle(world: &mut World) {
@@ -139,6 +142,44 @@ mod tests {
         settle(&mut world);
         assert_eq!(condition(&world, "Created").as_deref(), OK);
         assert_eq!(condition(&world, type_).as_deref(), OK);
+    }
+
+    fn message(application: &Application, type_: &str) -> String {
+        let conditions = application.status.clone().unwrap_or_default().conditions;
+        conditions.into_iter().find(|condition| condition.type_ == type_).unwrap().message
+    }
+
+    #[test]
+    fn a_model_that_is_too_large_is_told_and_the_one_from_before_stays() {
+        let mut world = world([application("shop")]);
+        settle(&mut world);
+        for name in ["a", "b", "c"] {
+            world.insert(&component(name).of("shop").image(&"i".repeat(400_000)).build());
+        }
+        settle(&mut world);
+        assert_eq!(condition(&world, "Updated").as_deref(), Some("False/Error"));
+        let shop_now = shop(&world);
+        let message = message(&shop_now, "Updated");
+        for part in ["status.devfile", "1200", "1048576", "3 Components", "move some to another Application"]
+        {
+            assert!(message.contains(part), "no {part} in: {message}");
+        }
+        assert!(!shop_now.status.unwrap().devfile.unwrap().contains("containerImage"));
+        world.remove::<Component>("n", "b");
+        settle(&mut world);
+        assert_eq!(condition(&world, "Updated").as_deref(), OK);
+    }
+
+    /// The model itself would fit, but not beside what else is in the object.
+    #[test]
+    fn a_model_that_the_api_server_refuses_is_told_once() {
+        let mut world = world([application("shop")]);
+        let refused = |world: &World| decide(&Observed { is_refused: true, ..seen(world) });
+        world.apply(&refused(&world).writes);
+        assert_eq!(condition(&world, "Created").as_deref(), Some("False/Error"));
+        let message = message(&shop(&world), "Created");
+        assert!(message.contains("more than fits into the object"), "{message}");
+        assert_eq!(refused(&world).writes, vec![], "and then it is quiet");
     }
 
     #[test]

@@ -93,8 +93,8 @@ async fn while_it_is_away_others_create_and_patch_and_then_it_catches_up() -> an
         .await?;
     components.create(&PostParams::default(), &git_component("old", "shop")).await?;
     wait_for(&components, "old", "Created", DEADLINE, has_condition("Created", Truth::True)).await?;
-    // From now on the API server has a webhook to call that nobody serves.
     service.stop().await?;
+    service.only_its_webhooks_are_left().await?;
 
     let mut new = git_component("new", "shop");
     new.spec.build_nudges_ref = vec!["old".into()];
@@ -117,6 +117,38 @@ async fn while_it_is_away_others_create_and_patch_and_then_it_catches_up() -> an
         let model = model(shop);
         model["metadata"]["name"] == "New Shop"
             && model["projects"].as_array().is_some_and(|all| all.len() == 2)
+    })
+    .await?;
+    Ok(())
+}
+
+/// Nor does a service that has never run: nobody has written the authority of its webhook yet.
+#[tokio::test]
+async fn before_it_first_runs_others_create_and_patch_and_then_it_catches_up() -> anyhow::Result<()> {
+    let mut service = Service::install().await?;
+    service.only_its_webhooks_are_left().await?;
+    let (applications, components) = (service.applications(), service.components());
+    let mut web = git_component("web", "shop");
+    web.spec.build_nudges_ref = vec!["api".into()];
+    components.create(&PostParams::default(), &web).await?;
+    components.create(&PostParams::default(), &git_component("api", "shop")).await?;
+    // A cycle, which the webhook would have refused.
+    let back = json!({"spec": {"build-nudges-ref": ["web"]}});
+    components.patch("api", &PatchParams::default(), &Patch::Merge(&back)).await?;
+    applications
+        .create(&PostParams::default(), &application("shop", &json!({"displayName": "Shop"})))
+        .await?;
+
+    service.run().await?;
+    for name in ["web", "api"] {
+        wait_for(&components, name, "Created, and the cycle told", DEADLINE, |component: &Component| {
+            has_condition("Created", Truth::True)(component)
+                && has_condition("NudgesAcyclic", Truth::False)(component)
+        })
+        .await?;
+    }
+    wait_for(&applications, "shop", "both projects", DEADLINE, |shop| {
+        model(shop)["projects"].as_array().is_some_and(|all| all.len() == 2)
     })
     .await?;
     Ok(())

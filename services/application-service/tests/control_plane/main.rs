@@ -5,6 +5,7 @@ mod applications;
 mod components;
 mod crash;
 mod faults;
+mod many;
 mod nudges;
 mod quiet;
 mod rights;

@@ -4,6 +4,7 @@ use application_service::Args;
 use application_service_api::{Application, Component};
 use clap::Parser as _;
 use fleet::Fleet;
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use kube::{Api, Client};
 use prometheus::Registry;
 use serde_json::{Value, json};
@@ -79,6 +80,26 @@ impl Service {
             stop.cancel();
             ended.await??;
         }
+        Ok(())
+    }
+
+    /// Fails unless the API server has the webhooks of the base to call, which lets pass what they do not answer soon, and
+    /// nobody serves them.
+    pub(crate) async fn only_its_webhooks_are_left(&self) -> anyhow::Result<()> {
+        let configurations = Api::<ValidatingWebhookConfiguration>::all(self.admin());
+        let configuration = configurations.get(&self.installed.name_of("application-service")).await?;
+        let webhooks = configuration.webhooks.unwrap_or_default();
+        anyhow::ensure!(!webhooks.is_empty(), "there is nothing to call");
+        for webhook in webhooks {
+            anyhow::ensure!(webhook.failure_policy.as_deref() == Some("Ignore"), "{} blocks", webhook.name);
+            anyhow::ensure!(
+                webhook.timeout_seconds.is_some_and(|seconds| seconds <= 5),
+                "{} is slow",
+                webhook.name
+            );
+        }
+        let served = tokio::net::TcpStream::connect(("127.0.0.1", self.webhook_port)).await;
+        anyhow::ensure!(served.is_err(), "somebody listens on port {}", self.webhook_port);
         Ok(())
     }
 
