@@ -1,10 +1,13 @@
 // Command kube is every Kubernetes program of the dev cluster in one binary,
 // chosen by its first argument, so that they are linked once instead of eight
 // times: kube apiserver, kube kubelet, kube kubectl, kube etcd and so on.
+//
+// go.mod holds the version of the dev cluster. Each kube-<minor>.mod holds
+// another that tests can be run against: go build -modfile=kube-<minor>.mod
+// -tags controlplane. The tag leaves out what runs pods, see node.go.
 package main
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -18,9 +21,6 @@ import (
 	kubectlutil "k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
-	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
-	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
-	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 
 	// Log formats and metrics register themselves when imported.
 	_ "k8s.io/component-base/logs/json/register"
@@ -32,11 +32,6 @@ import (
 var daemons = map[string]func() *cobra.Command{
 	"apiserver":          apiserver.NewAPIServerCommand,
 	"controller-manager": controllermanager.NewControllerManagerCommand,
-	"scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
-	"proxy":              proxy.NewProxyCommand,
-	"kubelet": func() *cobra.Command {
-		return kubelet.NewKubeletCommand(context.Background())
-	},
 }
 
 func main() {

@@ -32,7 +32,7 @@ mod target;
 pub use apply::Applier;
 pub use object::Object;
 pub use plan::Plan;
-pub use render::kustomize;
+pub use render::{kustomize, kustomize_text, objects};
 pub use target::Target;
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod program;
 mod repository;
 mod services;
 mod status;
+mod tenant;
 mod test;
 mod ui;
 mod up;
@@ -36,6 +37,7 @@ enum Command {
     Kubeconfig(kubeconfig::KubeconfigArgs),
     Images(images::ImagesArgs),
     Deploy(deploy::DeployArgs),
+    Tenant(tenant::TenantArgs),
     Demo(demo::DemoArgs),
     Test(test::TestArgs),
     Lint(lint::LintArgs),
@@ -79,6 +81,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Kubeconfig(args) => kubeconfig::run(args).await,
         Command::Images(args) => images::run(args).await,
         Command::Deploy(args) => deploy::run(args).await,
+        Command::Tenant(args) => tenant::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Test(args) => test::run(args).await,
         Command::Lint(args) => lint::run(args).await,

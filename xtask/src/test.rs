@@ -5,11 +5,19 @@
 //!  kube                                         code    a real API        demo on a cluster of its own,
 //!                                               alone   server            then nothing is left of it
 //! ```
+//! `--kube <VERSION>` runs the control plane tests against another Kubernetes than the dev cluster's.
+//!
 //! What fails does not stop the rest, but for a build that fails. The last line reads `N passed, N failed`.
-use std::time::{Duration, Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use testkit::tools::Release;
 
 use crate::{
-    ourselves, paths,
+    cluster, ourselves, paths,
     program::{Program, interruptible},
     ui,
 };
@@ -33,6 +41,10 @@ pub struct TestArgs {
     /// The demo on a cluster of its own beside any other.
     #[arg(long)]
     e2e: bool,
+    /// Tests against this Kubernetes instead of the dev cluster's: `oldest` or `newest` of those supported, or a
+    /// version that has a build, as `1.34`. Alone, it means --integration.
+    #[arg(long, value_name = "VERSION")]
+    kube: Option<Release>,
     /// Only tests of this service and its api crate, or of this crate. Can be given several times.
     #[arg(short = 'p', long = "package", value_name = "SERVICE")]
     packages: Vec<String>,
@@ -52,12 +64,30 @@ struct Levels {
 impl TestArgs {
     /// Those that were named. Without any: all, but for a single service no end-to-end run.
     fn levels(&self) -> Levels {
-        let named = Levels { unit: self.unit, integration: self.integration, e2e: self.e2e };
+        // Unit tests have no Kubernetes.
+        let integration = self.integration || self.kube.is_some();
+        let named = Levels { unit: self.unit, integration, e2e: self.e2e };
         if named.unit || named.integration || named.e2e {
             return named;
         }
         let is_all = self.packages.is_empty() && self.filter.is_empty();
         Levels { unit: true, integration: true, e2e: is_all }
+    }
+
+    /// That what was asked for goes together, and with the environment.
+    fn check(&self, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> anyhow::Result<()> {
+        let Some(release) = self.kube else { return Ok(()) };
+        anyhow::ensure!(
+            !self.e2e,
+            "--kube is for control plane tests, but the cluster of --e2e is always {}: run them one after the other",
+            Release::DEFAULT
+        );
+        anyhow::ensure!(
+            variable("KONFLUX_TEST_KUBECONFIG").is_none(),
+            "KONFLUX_TEST_KUBECONFIG names a running API server, which --kube {} would not start: unset it",
+            release.minor()
+        );
+        Ok(())
     }
 
     fn wants(&self, package: &str) -> bool {
@@ -72,14 +102,14 @@ impl TestArgs {
 /// Time and result of each stage, for the table at the end.
 #[derive(Default)]
 struct Report {
-    stages: Vec<(&'static str, Duration, Counts)>,
+    stages: Vec<(String, Duration, Counts)>,
     /// Failed programs or checks, for the error at the end.
     failed: Vec<String>,
 }
 
 impl Report {
-    fn add(&mut self, stage: &'static str, began: Instant, counts: Counts) {
-        self.stages.push((stage, began.elapsed(), counts));
+    fn add(&mut self, stage: impl Into<String>, began: Instant, counts: Counts) {
+        self.stages.push((stage.into(), began.elapsed(), counts));
     }
 
     fn total(&self) -> Counts {
@@ -89,10 +119,10 @@ impl Report {
     /// Prints the table, and as the very last line what CI systems read.
     fn print(&self) {
         ui::note("");
-        ui::note("stage          minutes  passed  failed");
+        ui::note("stage                    minutes  passed  failed");
         for (stage, took, counts) in &self.stages {
             ui::note(&format!(
-                "{stage:<13} {:>8.1} {:>7} {:>7}",
+                "{stage:<23} {:>8.1} {:>7} {:>7}",
                 took.as_secs_f64() / 60.0,
                 counts.passed,
                 counts.failed
@@ -104,6 +134,7 @@ impl Report {
 }
 
 pub async fn run(args: TestArgs) -> anyhow::Result<()> {
+    args.check(|name| std::env::var_os(name))?;
     let mut report = Report::default();
     let outcome = interruptible(run_levels(&args, &mut report)).await;
     report.print();
@@ -119,7 +150,11 @@ pub async fn run(args: TestArgs) -> anyhow::Result<()> {
 async fn run_levels(args: &TestArgs, report: &mut Report) -> anyhow::Result<()> {
     let levels = args.levels();
     let began = Instant::now();
-    ourselves::kube_binary().await?;
+    let kube = match args.kube {
+        Some(release) => Some(Kube::build(release).await?),
+        // The test programs find it by themselves.
+        None => ourselves::kube_binary().await.map(|_| None)?,
+    };
     report.add("programs", began, Counts::default());
 
     let began = Instant::now();
@@ -130,7 +165,7 @@ async fn run_levels(args: &TestArgs, report: &mut Report) -> anyhow::Result<()> 
     let (of_all, wanted) = (&binaries, select(&binaries, args)?);
     if levels.unit {
         let began = Instant::now();
-        let mut counts = run_binaries(&wanted, Level::Unit, args, report).await?;
+        let mut counts = run_binaries(&wanted, Level::Unit, None, args, report).await?;
         if args.packages.is_empty() {
             counts = counts + documentation(args, report).await?;
         }
@@ -138,8 +173,9 @@ async fn run_levels(args: &TestArgs, report: &mut Report) -> anyhow::Result<()> 
     }
     if levels.integration {
         let began = Instant::now();
-        let counts = run_binaries(&wanted, Level::ControlPlane, args, report).await?;
-        report.add("control plane", began, counts);
+        let counts = run_binaries(&wanted, Level::ControlPlane, kube.as_ref(), args, report).await?;
+        let version = kube.map(|kube| format!(" {}", kube.version)).unwrap_or_default();
+        report.add(format!("control plane{version}"), began, counts);
     }
     if levels.e2e {
         let began = Instant::now();
@@ -149,6 +185,30 @@ async fn run_levels(args: &TestArgs, report: &mut Report) -> anyhow::Result<()> 
         outcome?;
     }
     Ok(())
+}
+
+/// The build of Kubernetes that `--kube` chose.
+struct Kube {
+    binary: PathBuf,
+    /// What it says itself: `v1.34.4`.
+    version: String,
+}
+
+impl Kube {
+    /// Builds it first if this machine does not have it.
+    async fn build(release: Release) -> anyhow::Result<Self> {
+        let binary = cluster::programs::build_kubernetes(release).await?;
+        let version = version(&binary).await?;
+        ui::note(&format!("control plane tests run against Kubernetes {version}"));
+        Ok(Self { binary, version })
+    }
+}
+
+/// The version that a Kubernetes' API server will report.
+async fn version(binary: &Path) -> anyhow::Result<String> {
+    let text = Program::new(binary).args(["apiserver", "--version"]).run().await?.success()?;
+    let version = text.trim().strip_prefix("Kubernetes ");
+    Ok(version.with_context(|| format!("{} gave no version but {text:?}", binary.display()))?.to_owned())
 }
 
 /// The test programs of the crates that were asked for.
@@ -165,12 +225,17 @@ fn select(binaries: &[Binary], args: &TestArgs) -> anyhow::Result<Vec<Binary>> {
 async fn run_binaries(
     binaries: &[Binary],
     level: Level,
+    kube: Option<&Kube>,
     args: &TestArgs,
     report: &mut Report,
 ) -> anyhow::Result<Counts> {
     let mut sum = Counts::default();
     for binary in binaries.iter().filter(|binary| binary.level == level) {
-        sum = sum + run_program(binary.to_string(), binary.program(&args.filter), report).await?;
+        let mut program = binary.program(&args.filter);
+        if let Some(kube) = kube {
+            program = program.env("KONFLUX_KUBE", &kube.binary);
+        }
+        sum = sum + run_program(binary.to_string(), program, report).await?;
     }
     Ok(sum)
 }
@@ -228,8 +293,21 @@ mod tests {
     #[case::service("-p application-service", (true, true, false))]
     #[case::filter("-- refuses", (true, true, false))]
     #[case::service_and_end("-p application-service --e2e", (false, false, true))]
+    #[case::other_kubernetes("--kube oldest", (false, true, false))]
+    #[case::other_kubernetes_and_unit("--kube 1.34 --unit", (true, true, false))]
     fn levels(#[case] line: &str, #[case] (unit, integration, e2e): (bool, bool, bool)) {
         assert_eq!(args(line).levels(), Levels { unit, integration, e2e });
+    }
+
+    #[test]
+    fn other_kubernetes_is_for_api_servers_that_are_started_here() {
+        let nothing_set = |_: &str| None;
+        assert!(args("--kube oldest").check(nothing_set).is_ok());
+        assert!(args("--e2e").check(nothing_set).is_ok());
+        let error = args("--kube oldest --e2e").check(nothing_set).unwrap_err().to_string();
+        assert!(error.contains(Release::DEFAULT.version()), "{error}");
+        let error = args("--kube oldest").check(|name| Some(name.into())).unwrap_err().to_string();
+        assert!(error.contains("KONFLUX_TEST_KUBECONFIG"), "{error}");
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub struct ControlPlane {
     audit_log: Option<PathBuf>,
     /// Absent when somebody else started the server.
     local: Option<Local>,
+    /// Whether other tests use it, too, so that what is there once only has to suit all of them.
+    pub(crate) is_shared: bool,
 }
 
 /// What we started. Fields are dropped in this order: the folder goes last.
@@ -82,9 +84,12 @@ impl ControlPlane {
     /// When it cannot be started: with no API server, no test that asks for one can do anything.
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<Result<ControlPlane, String>> = OnceCell::const_new();
-        let start = async || match std::env::var_os("KONFLUX_TEST_KUBECONFIG") {
-            Some(kubeconfig) => Self::attach(Path::new(&kubeconfig)).await,
-            None => Self::start(Options::default()).await,
+        let start = async || {
+            let plane = match std::env::var_os("KONFLUX_TEST_KUBECONFIG") {
+                Some(kubeconfig) => Self::attach(Path::new(&kubeconfig)).await?,
+                None => Self::start(Options::default()).await?,
+            };
+            anyhow::Ok(Self { is_shared: true, ..plane })
         };
         // A failure is kept as well: the next hundred tests need not wait for the same one.
         match SHARED.get_or_init(async || start().await.map_err(|error| format!("{error:#}"))).await {
@@ -121,6 +126,7 @@ impl ControlPlane {
                 authority: Hidden(authority),
                 folder,
             }),
+            is_shared: false,
         };
         if options.controllers {
             plane.controllers().await?;
@@ -142,6 +148,7 @@ impl ControlPlane {
             kubeconfig: kubeconfig.to_owned(),
             audit_log: audit_log.is_file().then_some(audit_log),
             local: None,
+            is_shared: false,
         })
     }
 

@@ -4,12 +4,18 @@
 //! ```text
 //! static KINDS: Kinds = Kinds::new("release-service", release_service_api::crds);
 //!
+//! KINDS.nothing_is_lost::<Release>("release.yaml", &[]).await?;
+//! KINDS.worst_objects_can_go().await?;
 //! assert_verdict(KINDS.created(&with(release(), &json!({"spec": {"snapshot": null}}))).await?, &["spec.snapshot: Required"]);
-//! assert_eq!(KINDS.stored(&read(path)?).await?, expected);
+//! assert_eq!(KINDS.stored(&object).await?, expected);
 //! ```
 //! Objects are JSON values, to be spoilt at will.
 
+mod converting;
 mod coverage;
+mod keeping;
+mod lasting;
+mod sample;
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +23,7 @@ use anyhow::{Context as _, bail, ensure};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionVersion,
 };
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::core::discovery::ApiResource;
 use kube::core::{DynamicObject, GroupVersionKind};
 use serde::Serialize;
@@ -26,7 +32,8 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::control_plane::ControlPlane;
-use crate::wait::{DEADLINE, eventually};
+
+pub use self::converting::Converting;
 
 /// The kinds of one api crate. One static for each test binary.
 #[derive(Debug)]
@@ -61,6 +68,31 @@ impl Kinds {
         let crd = self.definition(text(object, "kind")?)?;
         let found = crd.spec.versions.into_iter().find(|version| version.name == name);
         found.with_context(|| format!("{} has no version {name}", crd.spec.names.kind))
+    }
+
+    /// The definition of the kind of `object` in another group, where the version that `object` is written in is the only
+    /// one: nothing is converted there, so it needs no webhook.
+    fn alone(&self, object: &Value, group: &str) -> anyhow::Result<CustomResourceDefinition> {
+        let mut version = self.version(object)?;
+        (version.served, version.storage) = (true, true);
+        let mut definition = self.definition(text(object, "kind")?)?;
+        definition.metadata.name = Some(format!("{}.{group}", definition.spec.names.plural));
+        group.clone_into(&mut definition.spec.group);
+        definition.spec.versions = vec![version];
+        definition.spec.conversion = None;
+        Ok(definition)
+    }
+
+    /// Whether the API server has to ask a webhook before it stores `object`.
+    fn is_converted(&self, object: &Value) -> anyhow::Result<bool> {
+        let conversion = self.definition(text(object, "kind")?)?.spec.conversion;
+        Ok(conversion.is_some_and(|conversion| conversion.strategy == "Webhook")
+            && !self.version(object)?.storage)
+    }
+
+    /// The schema of the kind and version that `object` is written in.
+    pub fn schema(&self, object: &Value) -> anyhow::Result<Value> {
+        Ok(serde_json::to_value(self.version(object)?)?["schema"]["openAPIV3Schema"].take())
     }
 
     /// The API of the kind and version that `object` says it is.
@@ -108,6 +140,11 @@ impl Kinds {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/kustomize/crds").join(self.service)
     }
 
+    /// The crate of these kinds.
+    fn crate_folder(&self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services").join(self.service).join("api")
+    }
+
     /// Kinds whose names the API server does not accept: two short names for two kinds make kubectl choose.
     pub async fn refused_names(&self) -> anyhow::Result<Vec<String>> {
         let plane = self.serving().await?;
@@ -142,12 +179,18 @@ impl Kinds {
     }
 
     /// Creates `object`, writes its status, and returns what the API server kept: all top-level fields but
-    /// `apiVersion`, `kind` and `metadata`.
+    /// `apiVersion`, `kind` and `metadata`. A version that would be converted is stored as it is, in a group of its own.
     pub async fn stored(&self, object: &Value) -> anyhow::Result<Value> {
         let plane = self.serving().await?;
         let namespace = plane.namespace("stored").await?;
-        let api = self.api(plane, &namespace, object)?;
-        let mut stored = api.create(&PostParams::default(), &dynamic(object)?).await?;
+        let mut object = object.clone();
+        if self.is_converted(&object)? {
+            let group = format!("{}.example.com", namespace.name());
+            install(plane, &[self.alone(&object, &group)?]).await?;
+            object["apiVersion"] = format!("{group}/{}", self.version(&object)?.name).into();
+        }
+        let api = self.api(plane, &namespace, &object)?;
+        let mut stored = api.create(&PostParams::default(), &dynamic(&object)?).await?;
         if let Some(status) = object.get("status") {
             let patch = Patch::Merge(json!({ "status": status }));
             let name = text(&object["metadata"], "name")?;
@@ -177,61 +220,18 @@ impl Kinds {
     /// declare: a misspelling of ours or of the file, which would be kept, unseen, as an unknown field. Types of
     /// Kubernetes itself, and fields named in `others`, are not looked into.
     pub fn uncovered(&self, object: &Value, others: &[&str]) -> anyhow::Result<Vec<String>> {
-        let version = serde_json::to_value(self.version(object)?)?;
-        let properties = &version["schema"]["openAPIV3Schema"]["properties"];
-        let parts = properties.as_object().context("the schema declares no fields")?;
-        Ok(parts
-            .iter()
-            .flat_map(|(part, schema)| coverage::faults(schema, &object[part], part, others))
-            .collect())
+        self.uncovered_by_all(&[object], others)
     }
 
-    /// `object`, which our rules refuse, was stored before they came: fails unless it can still get a label and (if
-    /// its kind has one) a status, be edited by `edit`, lose its finalizer and go.
-    pub async fn outlives_rules(&self, object: &Value, edit: &Value) -> anyhow::Result<()> {
-        let plane = self.serving().await?;
-        let namespace = plane.namespace("older").await?;
-        // A group of its own: rules are taken away from the kinds that other tests use otherwise.
-        let group = format!("{}.example.com", namespace.name());
-        let mut strict = self.definition(text(object, "kind")?)?;
-        strict.metadata.name = Some(format!("{}.{group}", strict.spec.names.plural));
-        group.clone_into(&mut strict.spec.group);
-        let version = text(object, "apiVersion")?.split_once('/').context("not of the core group")?.1;
-        let object = with(
-            object.clone(),
-            &json!({
-                "apiVersion": format!("{group}/{version}"),
-                "metadata": {"finalizers": ["test.example.com/finalizer"]},
-            }),
-        );
-        install(plane, &[without_rules(&strict)?]).await?;
-        let api = self.api(plane, &namespace, &object)?;
-        api.create(&PostParams::default(), &dynamic(&object)?).await.context("create it without rules")?;
-
-        let has_status = strict.spec.versions.iter().any(|version| {
-            version.subresources.as_ref().is_some_and(|subresources| subresources.status.is_some())
-        });
-        install(plane, &[strict]).await?;
-        rules_hold(&api, &object).await?;
-
-        let name = text(&object["metadata"], "name")?;
-        let edits = PatchParams::default();
-        let label = Patch::Merge(json!({"metadata": {"labels": {"a": "b"}}}));
-        api.patch(name, &edits, &label).await.context("edit its metadata")?;
-        let status = json!({"status": {"conditions": [{
-            "type": "Created", "status": "False", "reason": "Error", "message": "",
-            "lastTransitionTime": "2024-02-01T10:00:00Z",
-        }]}});
-        if has_status {
-            api.patch_status(name, &edits, &Patch::Merge(status)).await.context("write its status")?;
-        }
-        api.patch(name, &edits, &Patch::Merge(edit)).await.context("edit another field")?;
-        api.delete(name, &DeleteParams::default()).await.context("delete it")?;
-        let released = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-        api.patch(name, &edits, &released).await.context("take its finalizer off")?;
-        let left = api.get_opt(name).await?;
-        ensure!(left.is_none(), "it is still there after its finalizer is gone");
-        Ok(())
+    /// As [`Self::uncovered`], by several objects of one kind together.
+    fn uncovered_by_all(&self, objects: &[&Value], others: &[&str]) -> anyhow::Result<Vec<String>> {
+        let schema = self.schema(objects.first().context("no object to compare with the schema")?)?;
+        let parts = schema["properties"].as_object().context("the schema declares no fields")?;
+        let of = |part: &str| objects.iter().filter_map(|object| object.get(part)).collect::<Vec<_>>();
+        Ok(parts
+            .iter()
+            .flat_map(|(part, schema)| coverage::faults(schema, &of(part), part, others))
+            .collect())
     }
 }
 
@@ -240,54 +240,6 @@ pub async fn install(plane: &ControlPlane, crds: &[CustomResourceDefinition]) ->
     let documents: Vec<String> = crds.iter().map(serde_saphyr::to_string).collect::<Result<_, _>>()?;
     plane.apply_yaml(&documents.join("\n---\n")).await?;
     Ok(())
-}
-
-/// The definition as it was when nothing was checked.
-pub fn without_rules(crd: &CustomResourceDefinition) -> anyhow::Result<CustomResourceDefinition> {
-    fn strip(schema: &mut Value) {
-        const RULES: [&str; 8] = [
-            "x-kubernetes-validations",
-            "required",
-            "pattern",
-            "maxLength",
-            "maxItems",
-            "minimum",
-            "enum",
-            "default",
-        ];
-        match schema {
-            Value::Object(fields) => {
-                // A field may be named as a rule is.
-                fields.retain(|name, rule| {
-                    !RULES.contains(&name.as_str()) || (rule.is_object() && rule.get("type").is_some())
-                });
-                fields.values_mut().for_each(strip);
-            }
-            Value::Array(items) => items.iter_mut().for_each(strip),
-            _ => {}
-        }
-    }
-    let mut value = serde_json::to_value(crd)?;
-    for version in value["spec"]["versions"].as_array_mut().into_iter().flatten() {
-        // A list by key needs its key, and a selectable field its type: those stay as they are.
-        let root = &mut version["schema"]["openAPIV3Schema"];
-        strip(&mut root["properties"]["spec"]);
-        if let Some(root) = root.as_object_mut() {
-            root.remove("x-kubernetes-validations");
-            root.remove("required");
-        }
-    }
-    Ok(serde_json::from_value(value)?)
-}
-
-/// Waits until the API server refuses to create a twin of `object`: it takes new rules over a moment later.
-async fn rules_hold(api: &Api<DynamicObject>, object: &Value) -> anyhow::Result<()> {
-    let dry = PostParams { dry_run: true, field_manager: None };
-    let twin = dynamic(&with(object.clone(), &json!({"metadata": {"name": "1.twin"}})))?;
-    eventually(DEADLINE, "the rules to hold", async || {
-        refusal(api.create(&dry, &twin).await)?.map(drop).context("a twin would be created")
-    })
-    .await
 }
 
 /// Fails unless the API server's `refusal` has all of `expected` in it; no parts mean that it took the object.

@@ -45,6 +45,7 @@ pub struct Drill {
     service: String,
     binary: PathBuf,
     flags: Vec<String>,
+    neighbours: Vec<String>,
 }
 
 /// The namespace that a flow works in, as its tenant's administrator.
@@ -82,13 +83,26 @@ impl Drill {
     /// Drills `deploy/kustomize/{crds,base}/<service>` with this binary, which a test finds by
     /// `env!("CARGO_BIN_EXE_<service>")`.
     pub fn of(service: &str, binary: impl AsRef<Path>) -> Self {
-        Self { service: service.to_owned(), binary: binary.as_ref().to_owned(), flags: Vec::new() }
+        Self {
+            service: service.to_owned(),
+            binary: binary.as_ref().to_owned(),
+            flags: Vec::new(),
+            neighbours: Vec::new(),
+        }
     }
 
     /// Further flags of the service, beside the kit's.
     #[must_use]
     pub fn flags<'a>(mut self, flags: impl IntoIterator<Item = &'a str>) -> Self {
         self.flags.extend(flags.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// Further services whose kinds are there, `deploy/kustomize/crds/<service>`: those that the flow or the service
+    /// deals with. They do not run.
+    #[must_use]
+    pub fn beside<'a>(mut self, services: impl IntoIterator<Item = &'a str>) -> Self {
+        self.neighbours.extend(services.into_iter().map(str::to_owned));
         self
     }
 

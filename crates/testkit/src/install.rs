@@ -9,6 +9,12 @@
 //! ```
 //! Each installation has a namespace of its own and its own copies of cluster-wide objects, so tests that run at the
 //! same time do not meet. Only CRDs are shared.
+//!
+//! **Conversions.** A CRD names one conversion webhook for the whole control plane. On [`ControlPlane::shared`] it stays
+//! what the manifest says, a Service that nobody routes to: all is as while the service is away, so the stored version
+//! can be used and the others cannot. A test that needs the others installs on a control plane of its own
+//! ([`ControlPlane::start`]), where conversions go to the port of [`Webhooks`] as admission does; one installation has
+//! them there, the last. [`Kinds::converting`](crate::crd::Kinds::converting) is such a control plane without a service.
 
 mod rewrite;
 
@@ -66,6 +72,14 @@ impl ControlPlane {
         self.install_from(&kustomize_folder("base", service), crds, webhooks).await
     }
 
+    /// Installs `deploy/kustomize/crds/<service>`: the kinds of a service that does not run here.
+    pub async fn install_kinds(&self, service: &str) -> anyhow::Result<()> {
+        let mut definitions = manifests::read(&kustomize_folder("crds", service)).await?;
+        definitions.retain(|object| kind(object) == "CustomResourceDefinition");
+        manifests::apply(&self.admin(), definitions, "default").await?;
+        Ok(())
+    }
+
     /// Installs a service from its base, and its CRDs if it has any.
     ///
     /// Of the base, accounts, rules, `ConfigMaps` and webhook configurations are applied. On return the rules are in
@@ -80,8 +94,10 @@ impl ControlPlane {
         if let Some(crds) = crds {
             let mut definitions = manifests::read(crds).await?;
             definitions.retain(|object| kind(object) == "CustomResourceDefinition");
-            for definition in &mut definitions {
-                Webhooks::convert(webhooks.as_ref(), definition);
+            if let Some(webhooks) = webhooks.filter(|_| !self.is_shared) {
+                for definition in &mut definitions {
+                    webhooks.convert(definition);
+                }
             }
             manifests::apply(&admin, definitions, "default").await?;
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
-use kube::api::{Api, Patch, PatchParams, ResourceExt as _};
+use kube::api::{Api, Patch, PatchParams, ResourceExt as _, ValidationDirective};
 use kube::core::{DynamicObject, GroupVersionKind};
 use kube::discovery::{self, ApiCapabilities, ApiResource, Scope};
 use kube::runtime::wait::{Condition as _, conditions::is_crd_established};
@@ -24,8 +24,9 @@ use crate::wait::{DEADLINE, eventually, wait_for};
 const MANAGER: &str = "testkit";
 
 impl ControlPlane {
-    /// Applies every document (server-side, taking fields over) as the administrator; namespaced ones that name no
-    /// namespace go to `default`. Namespaces and CRDs come first, and their kinds are usable on return.
+    /// Applies every document (server-side, taking fields over, refusing unknown ones) as the administrator;
+    /// namespaced ones that name no namespace go to `default`. Namespaces and CRDs come first, and their kinds are
+    /// usable on return.
     /// Returns the objects as stored, in that order.
     pub async fn apply_yaml(&self, text: &str) -> anyhow::Result<Vec<DynamicObject>> {
         apply(&self.admin(), parse(text)?, "default").await
@@ -154,7 +155,12 @@ async fn apply_one(
     };
     let name = object.metadata.name.clone().context("it has no metadata.name")?;
     object.metadata.managed_fields = None;
-    let stored = api.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&object)).await?;
+    let parameters = PatchParams {
+        // As `cargo xtask deploy` does it: a field that the server does not know is a mistake, not a warning.
+        field_validation: Some(ValidationDirective::Strict),
+        ..PatchParams::apply(MANAGER).force()
+    };
+    let stored = api.patch(&name, &parameters, &Patch::Apply(&object)).await?;
     if kind(&stored) == "CustomResourceDefinition" {
         let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
         let is_established = |crd: &CustomResourceDefinition| is_crd_established().matches_object(Some(crd));

@@ -1,5 +1,7 @@
 //! Where the programs that tests and the dev cluster need are kept: a cache folder outside the checkout, so that
 //! a fresh clone on the same machine is warm.
+mod kubernetes;
+
 use std::{
     env, fs, io,
     path::{Path, PathBuf},
@@ -7,8 +9,10 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-/// Version of Kubernetes that `tools/kube/go.mod` requires. Clusters report it as their own.
-pub const KUBERNETES_VERSION: &str = "v1.34.4";
+pub use self::kubernetes::{Release, Unknown};
+
+/// Where Go looks for versions of modules unless told otherwise.
+const MODULES: &str = "go.mod";
 
 /// Why a program was not found.
 #[derive(Debug, thiserror::Error)]
@@ -25,12 +29,17 @@ pub enum Error {
     NotBuilt { name: String, path: PathBuf },
 }
 
-/// One of our Go programs, `tools/<name>`.
+/// One of our Go programs, or one of its builds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GoProgram {
+    /// Of the build: `coredns`, `kube-1.33`.
     pub name: String,
-    /// Its module: `tools/<name>`.
+    /// Folder of its module, `tools/<program>`.
     pub sources: PathBuf,
+    /// File in there with the versions of the modules that it is built from; their hashes lie beside it, in `.sum`.
+    pub modules: String,
+    /// The Kubernetes that this is a build of.
+    pub release: Option<Release>,
     /// Where the built binary is or will be. The name carries a hash of what it is built from, so that
     /// checkouts of different ages share one cache.
     pub binary: PathBuf,
@@ -51,15 +60,26 @@ fn cache_dir_in(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, E
 
 /// Describes the program of `tools/<name>`, built or not.
 pub fn go_program(name: &str) -> Result<GoProgram, Error> {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools").join(name);
-    let hash = source_hash(name, &sources)?;
-    let binary = cache_dir()?.join("bin").join(format!("{name}-{hash}"));
-    Ok(GoProgram { name: name.to_owned(), sources, binary })
+    GoProgram::new(name.to_owned(), name, MODULES.to_owned(), None)
+}
+
+/// Describes `tools/kube` as it is built for this release of Kubernetes, built or not.
+pub fn kubernetes(release: Release) -> Result<GoProgram, Error> {
+    GoProgram::new(release.program(), "kube", release.modules(), Some(release))
+}
+
+impl GoProgram {
+    fn new(name: String, folder: &str, modules: String, release: Option<Release>) -> Result<Self, Error> {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools").join(folder);
+        let hash = source_hash(&name, &sources, &modules, release)?;
+        let binary = cache_dir()?.join("bin").join(format!("{name}-{hash}"));
+        Ok(Self { name, sources, modules, release, binary })
+    }
 }
 
 /// The program that is all of Kubernetes, etcd and kubectl: `kube etcd|apiserver|kubelet|kubectl|…`.
 ///
-/// `$KONFLUX_KUBE` names another build of it.
+/// `$KONFLUX_KUBE` names another build of it; without it, this is that of [`Release::DEFAULT`].
 pub fn kube_binary() -> Result<PathBuf, Error> {
     if let Some(path) = env::var_os("KONFLUX_KUBE").map(PathBuf::from) {
         return if path.is_file() {
@@ -68,28 +88,29 @@ pub fn kube_binary() -> Result<PathBuf, Error> {
             Err(Error::Variable { variable: "KONFLUX_KUBE", path })
         };
     }
-    let GoProgram { name, binary: path, .. } = go_program("kube")?;
+    let GoProgram { name, binary: path, .. } = kubernetes(Release::DEFAULT)?;
     if path.is_file() { Ok(path) } else { Err(Error::NotBuilt { name, path }) }
 }
 
 /// Hash of all that decides the program: its Go files, the versions it requires, and how it is linked.
-fn source_hash(name: &str, folder: &Path) -> Result<String, Error> {
+fn source_hash(name: &str, folder: &Path, modules: &str, release: Option<Release>) -> Result<String, Error> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| Error::Source { name: name.to_owned(), path, source }
     };
+    let sums = Path::new(modules).with_extension("sum");
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed(folder))? {
         let path = entry.map_err(failed(folder))?.path();
         let is_source = path.extension().is_some_and(|extension| extension == "go")
-            || path.file_name().is_some_and(|file| file == "go.mod" || file == "go.sum");
+            || path.file_name().is_some_and(|file| file == modules || file == sums);
         if is_source {
             files.push(path);
         }
     }
     files.sort();
     let mut hash = Sha256::new();
-    hash.update(KUBERNETES_VERSION);
+    hash.update(release.map_or("", Release::version));
     for path in files {
         let content = fs::read(&path).map_err(failed(&path))?;
         hash.update(path.file_name().unwrap_or_default().as_encoded_bytes());
@@ -118,24 +139,41 @@ mod tests {
     }
 
     #[test]
-    fn hash_follows_sources_only() {
+    fn hash_follows_what_the_build_is_made_from() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("main.go"), "package main").unwrap();
-        fs::write(folder.path().join("go.mod"), "module x").unwrap();
-        let before = source_hash("x", folder.path()).unwrap();
-        fs::write(folder.path().join("README.md"), "words").unwrap();
-        assert_eq!(source_hash("x", folder.path()).unwrap(), before);
-        fs::write(folder.path().join("go.mod"), "module y").unwrap();
-        assert_ne!(source_hash("x", folder.path()).unwrap(), before);
+        let write = |file: &str, text: &str| fs::write(folder.path().join(file), text).unwrap();
+        let hash = |modules, release| source_hash("x", folder.path(), modules, release).unwrap();
+        write("main.go", "package main");
+        write("go.mod", "module x");
+        write("x-1.mod", "module x");
+        let (usual, other) = (hash("go.mod", None), hash("x-1.mod", None));
+
+        write("README.md", "words");
+        assert_eq!((hash("go.mod", None), hash("x-1.mod", None)), (usual.clone(), other.clone()));
+        write("go.mod", "module y");
+        assert_ne!(hash("go.mod", None), usual);
+        assert_eq!(hash("x-1.mod", None), other);
+        write("x-1.sum", "a module's hash");
+        assert_ne!(hash("x-1.mod", None), other);
+        assert_ne!(hash("x-1.mod", Some(Release::OLDEST)), hash("x-1.mod", None));
     }
 
     #[test]
-    fn version_is_the_required_one() {
-        let module = go_program("kube").unwrap().sources.join("go.mod");
-        let text = fs::read_to_string(module).unwrap();
-        assert!(
-            text.contains(&format!("k8s.io/kubernetes {KUBERNETES_VERSION}")),
-            "tools/kube/go.mod differs"
-        );
+    fn releases_are_the_required_ones() {
+        for release in Release::ALL {
+            let GoProgram { sources, modules, .. } = kubernetes(release).unwrap();
+            let text = fs::read_to_string(sources.join(&modules)).unwrap();
+            assert!(
+                text.contains(&format!("\tk8s.io/kubernetes {release}\n")),
+                "tools/kube/{modules} requires no {release}"
+            );
+        }
+    }
+
+    #[test]
+    fn builds_of_releases_lie_side_by_side() {
+        let names = Release::ALL.map(|release| kubernetes(release).unwrap().name);
+        assert_eq!(names[1], "kube");
+        assert!(names[0] != names[1] && names[1] != names[2] && names[0] != names[2], "{names:?}");
     }
 }

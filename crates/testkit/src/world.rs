@@ -95,6 +95,8 @@ impl World {
                 Write::Patch(patch) => self.patch(patch),
                 Write::Status(apply) => self.apply_status(apply),
                 Write::Delete(Delete { target }) => self.delete_exactly(target),
+                // What users are told is no state.
+                Write::Event(_) => true,
             };
             if !is_done {
                 return;
@@ -109,7 +111,8 @@ impl World {
     pub fn settle(&mut self, mut decide: impl FnMut(&Self) -> Vec<Write>) {
         let mut last = Vec::new();
         for _ in 0..MAX_ROUNDS {
-            let writes = decide(self);
+            let mut writes = decide(self);
+            writes.retain(|write| !matches!(write, Write::Event(_)));
             if writes.is_empty() {
                 return;
             }

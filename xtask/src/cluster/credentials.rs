@@ -2,9 +2,14 @@
 //!
 //! Authorities, the key of `ServiceAccount` tokens and the push password are made once and kept. Certificates are
 //! written anew by each start, so they never expire and always fit the addresses.
-use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use testkit::pki::{self, Authority, Leaf};
 
 use super::{
@@ -93,6 +98,25 @@ pub fn issue(layout: &Layout, cluster: &Embedded) -> anyhow::Result<()> {
     write_secret(&layout.pki("registry.htpasswd"), &format!("{PUSH_USER}:{hash}\n"))
 }
 
+/// Writes a kubeconfig with a new certificate of this user, and returns its path.
+pub fn issue_user(layout: &Layout, cluster: &Embedded, user: &str) -> anyhow::Result<PathBuf> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@._:-".contains(c);
+    ensure!(
+        user.starts_with(|c: char| c.is_ascii_alphanumeric()) && user.chars().all(is_plain),
+        "user {user:?}: use letters, digits and any of @._:- behind the first"
+    );
+    ensure!(
+        !user.starts_with("system:"),
+        "user {user:?}: these names are Kubernetes' own, with rights of their own"
+    );
+    let authority = authority(layout, "ca", &format!("konflux {} cluster", cluster.name))?;
+    let leaf = authority.client(user, &[])?;
+    let path = layout.user_kubeconfig(user);
+    fs::create_dir_all(path.parent().unwrap_or(&path)).context("create a folder for kubeconfigs")?;
+    write_secret(&path, &pki::kubeconfig(&cluster.api_server(), authority.cert_pem(), &leaf))?;
+    Ok(path)
+}
+
 /// Which files hold the certificate of a name of the cluster.
 fn file_of(name: &str) -> &str {
     match name {
@@ -174,6 +198,22 @@ mod tests {
         for entry in fs::read_dir(layout.pki("")).unwrap() {
             let entry = entry.unwrap();
             assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", entry.path());
+        }
+    }
+
+    #[test]
+    fn user_gets_a_kubeconfig_and_kubernetes_own_names_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path().to_owned());
+        fs::create_dir(layout.pki("")).unwrap();
+        let cluster = Embedded::derive("dev", folder.path(), true).unwrap();
+        let path = issue_user(&layout, &cluster, "alice@example.com").unwrap();
+        assert!(path.ends_with("users/alice@example.com.kubeconfig"), "{}", path.display());
+        assert!(fs::read_to_string(&path).unwrap().contains("client-certificate-data"));
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o077, 0);
+        for refused in ["", "../admin", "a/b", "system:masters", ".."] {
+            let refusal = issue_user(&layout, &cluster, refused).unwrap_err().to_string();
+            assert!(refusal.contains(&format!("user {refused:?}")), "{refusal}");
         }
     }
 }

@@ -5,6 +5,7 @@
 //! admin.kubeconfig  for people and tools              bin/kubectl    the same, wrapped
 //! pki/              authority, certificates, keys     config/        written anew by each start
 //! logs/             one file per part, audit.log      pod-logs/      /var/log of the node
+//! users/            kubeconfigs of people without rights of an administrator
 //! etcd/ kubelet/ containerd/ registry/ volumes/       what is kept while the cluster is down
 //! ```
 use std::path::PathBuf;
@@ -54,6 +55,10 @@ impl Layout {
 
     pub fn admin_kubeconfig(&self) -> PathBuf {
         self.root.join("admin.kubeconfig")
+    }
+
+    pub fn user_kubeconfig(&self, user: &str) -> PathBuf {
+        self.root.join("users").join(format!("{user}.kubeconfig"))
     }
 
     pub fn kubectl(&self) -> PathBuf {

@@ -132,6 +132,17 @@ impl Cluster {
         }
     }
 
+    /// Makes a kubeconfig of a user without any right but those that roles give them.
+    pub fn kubeconfig_of(&self, user: &str) -> anyhow::Result<PathBuf> {
+        match &self.settings {
+            Settings::Embedded(embedded) => credentials::issue_user(&self.layout, embedded, user),
+            Settings::External(external) => bail!(
+                "the cluster of {} is not ours: who runs it gives {user:?} access",
+                external.kubeconfig.display()
+            ),
+        }
+    }
+
     /// An administrator's client.
     pub async fn client(&self) -> anyhow::Result<kube::Client> {
         client(&self.kubeconfig()).await

@@ -7,13 +7,13 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use testkit::tools::{GoProgram, KUBERNETES_VERSION};
+use testkit::tools::{self, GoProgram, Release};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::Command,
 };
 
-use crate::{paths, ui};
+use crate::ui;
 
 /// Free space that a first build of everything takes: modules, Go's build cache, binaries.
 const BUILD_SPACE: u64 = 7 << 30;
@@ -29,40 +29,47 @@ pub struct Programs {
 impl Programs {
     /// The programs as far as they were built before.
     pub fn locate() -> anyhow::Result<Self> {
-        let binary = |name| testkit::tools::go_program(name).map(|program| program.binary);
-        Ok(Self { kube: testkit::tools::kube_binary()?, coredns: binary("coredns")?, pod: binary("pod")? })
+        let binary = |name| tools::go_program(name).map(|program| program.binary);
+        Ok(Self { kube: tools::kube_binary()?, coredns: binary("coredns")?, pod: binary("pod")? })
     }
 }
 
 /// Builds what is missing.
 pub async fn build() -> anyhow::Result<Programs> {
-    fs::create_dir_all(paths::cache()?.join("bin"))
-        .context("make the cache folder; KONFLUX_CACHE chooses another")?;
     // A kube built elsewhere is taken as it is.
-    if testkit::tools::kube_binary().is_err() {
-        ensure("kube", "Kubernetes").await?;
+    if tools::kube_binary().is_err() {
+        build_kubernetes(Release::DEFAULT).await?;
     }
-    ensure("coredns", "CoreDNS").await?;
-    ensure("pod", "pods' first image").await?;
+    ensure(&tools::go_program("coredns")?, "CoreDNS").await?;
+    ensure(&tools::go_program("pod")?, "pods' first image").await?;
     Programs::locate()
 }
 
-async fn ensure(name: &str, what: &str) -> anyhow::Result<()> {
-    let program = testkit::tools::go_program(name)?;
+/// Builds this release of Kubernetes if it is missing, whatever `$KONFLUX_KUBE` says.
+pub async fn build_kubernetes(release: Release) -> anyhow::Result<PathBuf> {
+    let program = tools::kubernetes(release)?;
+    ensure(&program, &format!("Kubernetes {release}")).await?;
+    Ok(program.binary)
+}
+
+async fn ensure(program: &GoProgram, what: &str) -> anyhow::Result<()> {
     if program.binary.is_file() {
         return Ok(());
     }
     let step = ui::step(format!("{what} is built"));
     let folder = program.binary.parent().context("the binary has a folder")?;
+    fs::create_dir_all(folder).context("make the cache folder; KONFLUX_CACHE chooses another")?;
     // Another checkout may build the same just now; whoever comes second finds it done.
-    let lock = folder.join(format!("{name}.lock"));
+    let lock = folder.join(format!("{}.lock", program.name));
     let lock = fs::File::create(&lock).with_context(|| format!("create {}", lock.display()))?;
     step.waiting("another build of it on this machine");
     let lock =
         tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await?.context("lock the build")?;
     if !program.binary.is_file() {
         check_space(folder)?;
-        compile(&program, &step).await.with_context(|| format!("build tools/{name}"))?;
+        compile(program, &step).await.with_context(|| {
+            format!("build {} of {}", program.name, program.sources.join(&program.modules).display())
+        })?;
     }
     drop(lock);
     step.done();
@@ -78,7 +85,8 @@ fn check_space(folder: &Path) -> anyhow::Result<()> {
 async fn compile(program: &GoProgram, step: &ui::Step) -> anyhow::Result<()> {
     let partial = program.binary.with_extension("partial");
     let mut child = Command::new("go")
-        .args(["build", "-v", "-trimpath", "-mod=readonly", "-ldflags", &linker_flags(&program.name), "-o"])
+        .args(["build", "-v", "-trimpath", "-mod=readonly", "-modfile", &program.modules])
+        .args(["-tags", tags(program), "-ldflags", &linker_flags(program.release), "-o"])
         .arg(&partial)
         .arg(".")
         .current_dir(&program.sources)
@@ -113,15 +121,17 @@ fn is_package(line: &str) -> bool {
     !line.is_empty() && !line.contains(' ') && !line.ends_with(':') && !line.starts_with('#')
 }
 
+/// Build tags that leave out what nobody would start.
+fn tags(program: &GoProgram) -> &'static str {
+    if program.release.is_none_or(Release::runs_pods) { "" } else { "controlplane" }
+}
+
 /// Without a version the API server would call itself v0.0.0, and clients would refuse it.
-fn linker_flags(name: &str) -> String {
-    if name != "kube" {
-        return "-s -w".to_owned();
-    }
+fn linker_flags(release: Option<Release>) -> String {
+    let Some(release) = release else { return "-s -w".to_owned() };
     let version = "-X k8s.io/component-base/version.git";
-    let mut parts = KUBERNETES_VERSION.trim_start_matches('v').split('.');
-    let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    format!("-s -w {version}Version={KUBERNETES_VERSION} {version}Major={major} {version}Minor={minor}")
+    let (major, minor) = release.minor().split_once('.').unwrap_or_default();
+    format!("-s -w {version}Version={release} {version}Major={major} {version}Minor={minor}")
 }
 
 /// What to do about the failures that people meet.
@@ -154,10 +164,19 @@ mod tests {
 
     #[test]
     fn kube_knows_its_version() {
-        let flags = linker_flags("kube");
-        assert!(flags.contains(&format!("gitVersion={KUBERNETES_VERSION}")), "{flags}");
+        let flags = linker_flags(Some(Release::OLDEST));
+        assert!(flags.contains(&format!("gitVersion={}", Release::OLDEST.version())), "{flags}");
         assert!(flags.contains("gitMajor=1 "), "{flags}");
-        assert_eq!(linker_flags("coredns"), "-s -w");
+        assert!(flags.contains("gitMinor=3"), "{flags}");
+        assert_eq!(linker_flags(None), "-s -w");
+    }
+
+    #[test]
+    fn only_what_the_cluster_runs_holds_a_kubelet() -> anyhow::Result<()> {
+        assert_eq!(tags(&tools::kubernetes(Release::DEFAULT)?), "");
+        assert_eq!(tags(&tools::kubernetes(Release::OLDEST)?), "controlplane");
+        assert_eq!(tags(&tools::go_program("coredns")?), "");
+        Ok(())
     }
 
     #[test]

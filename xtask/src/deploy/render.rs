@@ -9,6 +9,11 @@ use crate::program::Program;
 
 /// All objects that the kustomization in this folder makes.
 pub async fn kustomize(folder: &Path) -> anyhow::Result<Vec<Object>> {
+    objects(&kustomize_text(folder).await?)
+}
+
+/// What kustomize prints for the kustomization in this folder.
+pub async fn kustomize_text(folder: &Path) -> anyhow::Result<String> {
     anyhow::ensure!(
         folder.is_dir(),
         "{} is no folder: --overlay names one with a kustomization.yaml",
@@ -20,11 +25,11 @@ pub async fn kustomize(folder: &Path) -> anyhow::Result<Vec<Object>> {
         let reason = finished.stderr.trim().trim_start_matches("error: ");
         anyhow::bail!("{} cannot be rendered: {reason}", folder.display());
     }
-    objects(&finished.stdout)
+    Ok(finished.stdout)
 }
 
 /// The documents of kustomize's output.
-fn objects(text: &str) -> anyhow::Result<Vec<Object>> {
+pub fn objects(text: &str) -> anyhow::Result<Vec<Object>> {
     // Inside a document such a line would be indented.
     let documents = text.split("\n---\n").filter(|document| !document.trim().is_empty());
     documents

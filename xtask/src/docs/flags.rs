@@ -23,8 +23,12 @@ fn table(command: &Command) -> String {
     for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
         let Some(long) = argument.get_long() else { continue };
         let variable = argument.get_env().map(|name| code(&name.to_string_lossy())).unwrap_or_default();
-        let defaults: Vec<String> =
-            argument.get_default_values().iter().map(|value| code(&value.to_string_lossy())).collect();
+        let defaults: Vec<String> = argument
+            .get_default_values()
+            .iter()
+            .filter(|value| !value.is_empty())
+            .map(|value| code(&value.to_string_lossy()))
+            .collect();
         let _ = writeln!(
             text,
             "| {} | {variable} | {} | {} |",

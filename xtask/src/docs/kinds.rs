@@ -171,6 +171,8 @@ fn rules(schema: &JSONSchemaProps) -> Vec<String> {
         .x_kubernetes_validations
         .iter()
         .flatten()
+        // The description of the field says it, in `kubectl explain` too.
+        .filter(|rule| rule.reason.as_deref() != Some("FieldValueRequired"))
         .map(|rule| match &rule.message {
             Some(message) => format!("Rule: {}.", cell(message.trim_end_matches('.'))),
             None => format!("Rule: {}.", code(&rule.rule)),

@@ -1,11 +1,11 @@
-//! Compares a complete object with the schema of its kind.
+//! Compares complete objects with the schema of their kind.
 
 use serde_json::Value;
 
 /// See [`super::Kinds::uncovered`].
-pub(super) fn faults(schema: &Value, value: &Value, path: &str, others: &[&str]) -> Vec<String> {
+pub(super) fn faults(schema: &Value, values: &[&Value], path: &str, others: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
-    compare(schema, &[value], path, others, &mut found);
+    compare(schema, values, path, others, &mut found);
     found
 }
 
@@ -55,7 +55,7 @@ mod tests {
             "foreign": {"z": 1},
             "extra": 1,
         });
-        let mut found = faults(&schema, &value, "spec", &["foreign"]);
+        let mut found = faults(&schema, &[&value], "spec", &["foreign"]);
         found.sort();
         assert_eq!(
             found,

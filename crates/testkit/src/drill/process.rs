@@ -9,6 +9,9 @@ use crate::control_plane::guard::{Folder, Program};
 /// How many of the last lines of each run are told with a failure.
 const LAST_LINES: usize = 25;
 
+/// What a service of the kit says last when it could not renew its Lease (`fleet::leader::Lost`).
+const LEASE_LOST: &str = "could not be renewed within 10s; is the API server reachable?";
+
 /// One service, run any number of times after each other. Killed when dropped, and when we die.
 pub(super) struct Process<'a> {
     folder: &'a Folder,
@@ -38,14 +41,16 @@ impl<'a> Process<'a> {
         }
     }
 
-    /// Fails if it has ended by itself.
-    pub(super) fn check_runs(&mut self) -> anyhow::Result<()> {
-        if let Some(program) = &mut self.running
-            && let Some(status) = program.ended()?
-        {
+    /// Fails if it has ended by itself. `may_lose_lease` allows for the one good reason, which faults can be: a replica
+    /// that cannot renew its Lease ends, and is started anew, as kubelet does.
+    pub(super) fn check_runs(&mut self, may_lose_lease: bool) -> anyhow::Result<()> {
+        let Some(program) = &mut self.running else { return Ok(()) };
+        let Some(status) = program.ended()? else { return Ok(()) };
+        if !(may_lose_lease && program.output().trim_end().ends_with(LEASE_LOST)) {
             bail!("the service ended by itself, {status}");
         }
-        Ok(())
+        self.kill();
+        self.start()
     }
 
     /// Fails if a run told of a panic.

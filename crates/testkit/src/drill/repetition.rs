@@ -72,6 +72,9 @@ pub(super) async fn run(
     let tenant = Tenant { plane, namespace: plane.namespace(PREFIX).await? };
     let port = free_port()?;
     let webhooks = Webhooks { port, ca_pem: None, namespaces: &[&tenant] };
+    for neighbour in &drill.neighbours {
+        plane.install_kinds(neighbour).await?;
+    }
     let installed = plane.install(&drill.service, Some(webhooks)).await?;
     let proxy = Proxy::start(name, attack.plan, installed.config().await?).await?;
     if let Some((n, moment)) = attack.kill {
@@ -100,7 +103,7 @@ pub(super) async fn run(
                     process.start()?;
                 }
                 () = tokio::time::sleep(LOOK) => {
-                    if let Err(error) = process.check_runs() {
+                    if let Err(error) = process.check_runs(proxy.faults() > 0) {
                         break Err(error);
                     }
                 }

@@ -119,17 +119,12 @@ impl Rewrite<'_> {
 }
 
 impl Webhooks<'_> {
-    /// Points a conversion webhook of a CRD here; without a server, versions convert by changing `apiVersion` only.
-    pub(super) fn convert(server: Option<&Self>, definition: &mut DynamicObject) {
-        let conversion = &mut definition.data["spec"]["conversion"];
-        if conversion["strategy"] == "Webhook" {
-            match server {
-                Some(server) => server.redirect(&mut conversion["webhook"]["clientConfig"]),
-                None => *conversion = json!({"strategy": "None"}),
-            }
-        } else if conversion.is_null() {
-            // Indexing made it.
-            definition.data["spec"].as_object_mut().and_then(|spec| spec.remove("conversion"));
+    /// Points the conversion webhook of a definition here, if it has one.
+    pub(crate) fn convert(&self, definition: &mut DynamicObject) {
+        if let Some(conversion) = definition.data.pointer_mut("/spec/conversion")
+            && conversion["strategy"] == "Webhook"
+        {
+            self.redirect(&mut conversion["webhook"]["clientConfig"]);
         }
     }
 
@@ -262,27 +257,25 @@ webhooks:
     }
 
     #[test]
-    fn conversion_needs_a_server() {
+    fn conversions_are_asked_for_on_this_machine() {
         let client = json!({"service": {"path": "/convert"}});
-        let webhook = json!({"strategy": "Webhook", "webhook": {"clientConfig": client}});
         let definition = |conversion: &Value| {
             let text = format!(
                 "apiVersion: v1\nkind: CustomResourceDefinition\nspec: {{conversion: {conversion}}}\n"
             );
             parse(&text).unwrap().remove(0)
         };
-        let mut converted = definition(&webhook);
         let server = Webhooks { port: 9, ca_pem: None, namespaces: &[] };
-        Webhooks::convert(Some(&server), &mut converted);
-        let url = converted.data.pointer("/spec/conversion/webhook/clientConfig/url");
-        assert_eq!(url, Some(&json!("https://127.0.0.1:9/convert")));
+        let mut converted = definition(&json!({"strategy": "Webhook", "webhook": {"clientConfig": client}}));
+        server.convert(&mut converted);
+        let url = converted.data.pointer("/spec/conversion/webhook/clientConfig");
+        assert_eq!(url, Some(&json!({"url": "https://127.0.0.1:9/convert"})));
 
-        let mut unserved = definition(&webhook);
-        Webhooks::convert(None, &mut unserved);
-        assert_eq!(unserved.data["spec"]["conversion"], json!({"strategy": "None"}));
-
-        let mut plain = definition(&Value::Null);
-        Webhooks::convert(None, &mut plain);
-        assert_eq!(plain.data["spec"], json!({}));
+        for other in [json!({"strategy": "None"}), Value::Null] {
+            let mut plain = definition(&other);
+            let before = plain.data.clone();
+            server.convert(&mut plain);
+            assert_eq!(plain.data, before);
+        }
     }
 }

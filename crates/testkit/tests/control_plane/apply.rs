@@ -70,6 +70,18 @@ async fn names_the_object_that_is_refused() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn refuses_a_field_that_the_server_does_not_know() -> anyhow::Result<()> {
+    let namespace = ControlPlane::shared().await.namespace("apply").await?;
+    let built_in = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: misspelt}\ndate: {a: b}\n";
+    let custom = KIND_AND_OBJECT.replace("{watts: 5}", "{watts: 5, volts: 12}");
+    for (text, field) in [(built_in, "date"), (&custom, "spec.volts")] {
+        let error = format!("{:#}", namespace.apply_yaml(text).await.unwrap_err());
+        assert!(error.contains(field), "{error}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn reports_a_broken_kustomization() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("kustomization.yaml"), "resources: [absent.yaml]\n")?;

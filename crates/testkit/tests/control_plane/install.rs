@@ -8,12 +8,13 @@ use axum::{Json, Router, routing::post};
 use axum_server::tls_rustls::RustlsConfig;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ListParams, PostParams};
 use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview};
 use testkit::pki::{Authority, Leaf};
 use testkit::rbac::Rare;
-use testkit::{ControlPlane, DEADLINE, Installed, Webhooks, builders, eventually};
+use testkit::{ControlPlane, DEADLINE, Installed, Options, Webhooks, builders, eventually};
 
 /// A service that reads `ConfigMaps` everywhere, writes Secrets at home, and checks `ConfigMaps`.
 const BASE: &str = "
@@ -77,7 +78,7 @@ webhooks:
       service: {name: robot, namespace: factory, path: /validate}
 ";
 
-/// One of its kinds. Nobody converts its versions unless the test serves webhooks.
+/// One of its kinds.
 const CRD: &str = "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -180,6 +181,23 @@ async fn the_api_server_calls_its_webhooks_in_this_process() -> anyhow::Result<(
     let home = installed.namespace();
     let elsewhere = Api::<ConfigMap>::namespaced(plane.admin(), home);
     elsewhere.create(&dry, &builders::config_map(home, "a", [("colour", "red")])).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn conversions_come_to_this_process_where_nobody_else_needs_them() -> anyhow::Result<()> {
+    // Nobody listens there: nothing may be admitted by it that another test makes.
+    let webhooks = Webhooks { port: 4711, ca_pem: None, namespaces: &["no-namespace"] };
+    let client_config = async |plane: &ControlPlane| {
+        install(plane, Some(webhooks)).await?;
+        let definitions = Api::<CustomResourceDefinition>::all(plane.admin());
+        let conversion = definitions.get("robots.factory.example.com").await?.spec.conversion;
+        anyhow::Ok(conversion.and_then(|conversion| conversion.webhook?.client_config).unwrap_or_default())
+    };
+    let shared = client_config(ControlPlane::shared().await).await?;
+    assert_eq!((shared.url, shared.service.map(|service| service.name)), (None, Some("robot".to_owned())));
+    let own = client_config(&ControlPlane::start(Options::default()).await?).await?;
+    assert_eq!((own.url.as_deref(), own.service), (Some("https://127.0.0.1:4711/convert"), None));
     Ok(())
 }
 

@@ -2,7 +2,9 @@
 
 mod apply;
 mod clients;
+mod engine;
 mod install;
+mod kubelet;
 mod ledger;
 mod life;
 mod wait;

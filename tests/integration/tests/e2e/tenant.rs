@@ -2,12 +2,13 @@
 use anyhow::{Context as _, ensure};
 use application_service_api::{Application, Component};
 use fleet_api::Truth;
+use k8s_openapi::api::core::v1::{Pod, ResourceQuota, Secret};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
-use testkit::{DEADLINE, has_condition, wait_for, wait_gone};
+use testkit::{ControlPlane, DEADLINE, has_condition, wait_for, wait_gone};
 
 use super::{LONG, cluster};
 
@@ -130,5 +131,84 @@ async fn components_go_with_their_application() -> anyhow::Result<()> {
     for name in ["one", "two"] {
         wait_gone(&components, name, LONG).await?;
     }
+    Ok(())
+}
+
+/// The tenant that the demo makes, and two of its people.
+const DEMO_TENANT: &str = "example-tenant";
+const DEMO_ADMIN: &str = "alice";
+const DEMO_VIEWER: &str = "bob";
+
+/// A client that is this user, without any group.
+fn client_of(cluster: &ControlPlane, user: &str) -> anyhow::Result<Client> {
+    let mut config = cluster.admin_config();
+    config.auth_info.impersonate = Some(user.to_owned());
+    Ok(Client::try_from(config)?)
+}
+
+fn dry_run() -> PostParams {
+    PostParams { dry_run: true, ..PostParams::default() }
+}
+
+#[tokio::test]
+async fn team_works_in_the_demo_tenant_by_its_roles() -> anyhow::Result<()> {
+    let cluster = cluster().await?;
+    let new: Application = serde_json::from_str(&application("of-alice"))?;
+    let admin: Api<Application> = Api::namespaced(client_of(&cluster, DEMO_ADMIN)?, DEMO_TENANT);
+    admin.create(&dry_run(), &new).await.context("the tenant's admin creates an Application")?;
+
+    let viewer: Api<Application> = Api::namespaced(client_of(&cluster, DEMO_VIEWER)?, DEMO_TENANT);
+    viewer.get("first-application").await.context("a viewer reads an Application")?;
+    let refusals = [
+        viewer.create(&dry_run(), &new).await.map(drop),
+        Api::<Secret>::namespaced(client_of(&cluster, DEMO_VIEWER)?, DEMO_TENANT).get("any").await.map(drop),
+        Api::<Application>::namespaced(client_of(&cluster, DEMO_ADMIN)?, "default")
+            .get("any")
+            .await
+            .map(drop),
+        exec(&cluster, DEMO_ADMIN).await,
+    ];
+    for (index, refusal) in refusals.into_iter().enumerate() {
+        match refusal {
+            Err(kube::Error::Api(status)) if status.is_forbidden() => {}
+            other => anyhow::bail!("request {index} should have been refused: {other:?}"),
+        }
+    }
+    Ok(())
+}
+
+/// Asks for a shell in a pod of the demo's tenant.
+async fn exec(cluster: &ControlPlane, user: &str) -> kube::Result<()> {
+    let path = format!("/api/v1/namespaces/{DEMO_TENANT}/pods/any/exec?command=sh");
+    let request = http::Request::post(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
+    let client = client_of(cluster, user).map_err(|error| kube::Error::Service(error.into()))?;
+    client.request_text(request).await.map(drop)
+}
+
+#[tokio::test]
+async fn limits_of_the_demo_tenant_work() -> anyhow::Result<()> {
+    let cluster = cluster().await?;
+    let quotas: Api<ResourceQuota> = Api::namespaced(cluster.admin(), DEMO_TENANT);
+    let counted = |quota: &ResourceQuota| {
+        let used = quota.status.as_ref().and_then(|status| status.used.as_ref());
+        used.and_then(|used| used.get("count/components.appstudio.redhat.com").map(|count| count.0 != "0"))
+            .unwrap_or_default()
+    };
+    wait_for(&quotas, "appstudio-crds", "its Components counted", LONG, counted).await?;
+
+    let pods: Api<Pod> = Api::namespaced(cluster.admin(), DEMO_TENANT);
+    let pod = |container: serde_json::Value| {
+        let metadata = json!({"name": "asked"});
+        serde_json::from_value::<Pod>(json!({"metadata": metadata, "spec": {"containers": [container]}}))
+    };
+    let silent = pods.create(&dry_run(), &pod(json!({"name": "c", "image": "i"}))?).await?;
+    let resources =
+        silent.spec.context("a pod has a spec")?.containers.remove(0).resources.unwrap_or_default();
+    let limits = resources.limits.unwrap_or_default();
+    assert_eq!(limits.get("memory").map(|quantity| quantity.0.as_str()), Some("2Gi"));
+
+    let privileged = pod(json!({"name": "c", "image": "i", "securityContext": {"privileged": true}}))?;
+    let refusal = pods.create(&dry_run(), &privileged).await.err().context("a privileged pod was let in")?;
+    ensure!(refusal.to_string().contains("PodSecurity"), "{refusal}");
     Ok(())
 }

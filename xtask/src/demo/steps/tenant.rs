@@ -1,4 +1,4 @@
-//! The namespace of a team.
+//! The namespace of a team, as `cargo xtask tenant` makes it.
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -9,11 +9,16 @@ use super::application::example;
 use crate::{
     demo::{Fact, Show},
     deploy::{Applier, Object},
+    tenant::{self, Kind, Member, Role, Tenant, Who, Writing},
     ui,
 };
 
+const WORKSPACE: &str = "example";
 /// The tenant of examples/first-application.
 pub const NAMESPACE: &str = "example-tenant";
+/// Who owns the tenant, and who may look.
+const ADMIN: &str = "alice";
+const VIEWER: &str = "bob";
 
 /// How long deleted objects of an earlier run may take to vanish.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -21,20 +26,25 @@ const LIMIT: Duration = Duration::from_mins(1);
 pub async fn run(show: &mut Show) -> anyhow::Result<Vec<Fact>> {
     let asked = Instant::now();
     let example = example().await?;
-    let client = show.target()?.client.clone();
-    let applier = Applier::discover(client.clone(), true).await?;
-    if !show.args.keep && Api::<Namespace>::all(client).get_opt(NAMESPACE).await?.is_some() {
+    let target = show.target()?;
+    if !show.args.keep && Api::<Namespace>::all(target.client.clone()).get_opt(NAMESPACE).await?.is_some() {
+        let applier = Applier::discover(target.client.clone(), true).await?;
         clear(&applier, &example.configuration).await?;
     }
-    let step = ui::step(format!("namespace {NAMESPACE}"));
-    applier.apply_all(&example.namespaces, |_| {}).await?;
-    let tally = applier.apply_all(&example.services, |_| {}).await?;
-    step.done_with(&tally.to_string());
+    let writing = Writing { authorities: target.certificate_authority.as_deref(), force: true };
+    tenant::make(&tenant()?, &target.client, writing).await?;
     Ok(vec![Fact {
         object: format!("Namespace {NAMESPACE}"),
         state: "ready".to_owned(),
         after: asked.elapsed(),
     }])
+}
+
+fn tenant() -> anyhow::Result<Tenant> {
+    let workspace = WORKSPACE.parse().map_err(anyhow::Error::msg)?;
+    let members = [(Role::Admin, ADMIN), (Role::Viewer, VIEWER)];
+    let member = |(role, user): (Role, &str)| Member { role, who: Who::User(user.to_owned()) };
+    Ok(Tenant { workspace, kind: Kind::Development, members: members.map(member).into() })
 }
 
 /// Deletes what an earlier run left, and waits until it is gone: finalizers and owners are part of the show.

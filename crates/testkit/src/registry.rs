@@ -1,0 +1,295 @@
+//! A registry of container images with its token service, in memory, over TLS on 127.0.0.1.
+//!
+//! ```text
+//!   test ── push_image, push_bundle, lock ──▶ repositories ◀── GET /v2/…  (401 ─▶ GET /token) ── service
+//! ```
+//! Pull only. Answers have the paths, statuses and headers of the OCI distribution specification.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use axum_server::Handle;
+use axum_server::tls_rustls::{RustlsConfig, from_tcp_rustls};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use data_encoding::HEXLOWER;
+use http::{HeaderMap, StatusCode, header};
+use parking_lot::Mutex;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::pki::Authority;
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// A registry of one test, until it is dropped.
+pub struct PlayedRegistry {
+    address: String,
+    state: Arc<Mutex<State>>,
+    handle: Handle<std::net::SocketAddr>,
+}
+
+impl Drop for PlayedRegistry {
+    fn drop(&mut self) {
+        self.handle.shutdown();
+    }
+}
+
+#[derive(Default)]
+struct State {
+    address: String,
+    repositories: HashMap<String, Repository>,
+    calls: Vec<String>,
+    is_stalled: bool,
+}
+
+#[derive(Default)]
+struct Repository {
+    /// By tag and by digest: media type and content.
+    manifests: HashMap<String, (String, Vec<u8>)>,
+    blobs: HashMap<String, Vec<u8>>,
+    /// Who may pull. Everybody if there is none.
+    readers: Vec<(String, String)>,
+}
+
+/// A layer of a bundle.
+#[derive(Clone, Debug)]
+pub struct BundleLayer<'a> {
+    pub kind: &'a str,
+    pub name: &'a str,
+    /// As it lies in the registry: a tar, compressed or not, or the file itself.
+    pub content: Vec<u8>,
+}
+
+impl PlayedRegistry {
+    /// Starts one on a free port, with a certificate by `authority`. Within a runtime of tokio.
+    pub fn start(authority: &Authority) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen on 127.0.0.1")?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?.to_string();
+        let state = Arc::new(Mutex::new(State { address: address.clone(), ..State::default() }));
+        let served = Arc::clone(&state);
+        let router = Router::new().fallback(move |request: Request| answer(Arc::clone(&served), request));
+        let handle = Handle::new();
+        let server = from_tcp_rustls(listener, tls(authority)?)?.handle(handle.clone());
+        tokio::spawn(server.serve(router.into_make_service()));
+        Ok(Self { address, state, handle })
+    }
+
+    /// `127.0.0.1:<port>`, which names of images begin with.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Adds an image for each platform (`linux/amd64`), behind an index if there are several, and returns the digest that
+    /// the tag leads to. `ENTRYPOINT` and `CMD` follow the platform.
+    pub fn push_image(&self, repository: &str, tag: &str, platforms: &[(&str, &[&str], &[&str])]) -> String {
+        let mut children: Vec<(Value, String)> = Vec::new();
+        for (platform, entrypoint, command) in platforms {
+            let mut parts = platform.split('/');
+            let (os, architecture, variant) = (parts.next(), parts.next(), parts.next());
+            let platform = json!({"os": os, "architecture": architecture, "variant": variant});
+            let mut config = platform.clone();
+            config["config"] = json!({"Entrypoint": entrypoint, "Cmd": command});
+            let config = self.push_blob(repository, config.to_string().as_bytes());
+            let manifest = json!({
+                "schemaVersion": 2, "mediaType": MANIFEST, "layers": [],
+                "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": 1},
+            });
+            let name = if platforms.len() == 1 { tag } else { "" };
+            children.push((platform, self.push_manifest(repository, name, MANIFEST, manifest.to_string().as_bytes())));
+        }
+        if let [(_, digest)] = &children[..] {
+            return digest.clone();
+        }
+        let manifests: Vec<_> = children
+            .iter()
+            .map(|(platform, digest)| json!({"mediaType": MANIFEST, "digest": digest, "size": 1, "platform": platform}))
+            .collect();
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests});
+        self.push_manifest(repository, tag, INDEX, index.to_string().as_bytes())
+    }
+
+    /// Adds a bundle of Tasks and the like, and returns its digest.
+    pub fn push_bundle(&self, repository: &str, tag: &str, layers: &[BundleLayer<'_>]) -> String {
+        let config = self.push_blob(repository, b"{}");
+        let layers: Vec<_> = layers
+            .iter()
+            .map(|layer| {
+                json!({
+                    "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "size": layer.content.len(),
+                    "digest": self.push_blob(repository, &layer.content),
+                    "annotations": {
+                        "dev.tekton.image.kind": layer.kind, "dev.tekton.image.name": layer.name,
+                        "dev.tekton.image.apiVersion": "v1",
+                    },
+                })
+            })
+            .collect();
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST, "layers": layers,
+            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": 2},
+        });
+        self.push_manifest(repository, tag, MANIFEST, manifest.to_string().as_bytes())
+    }
+
+    /// Adds a manifest under its digest, which is returned, and under a tag unless that is empty.
+    pub fn push_manifest(&self, repository: &str, tag: &str, media_type: &str, content: &[u8]) -> String {
+        let digest = digest(content);
+        self.edit(repository, |repository| {
+            for name in [tag, &digest] {
+                repository.manifests.insert(name.to_owned(), (media_type.to_owned(), content.to_vec()));
+            }
+        });
+        digest
+    }
+
+    pub fn push_blob(&self, repository: &str, content: &[u8]) -> String {
+        let digest = digest(content);
+        self.edit(repository, |repository| repository.blobs.insert(digest.clone(), content.to_vec()));
+        digest
+    }
+
+    /// Has the blobs of this digest be something else than they say.
+    pub fn corrupt_blob(&self, repository: &str, digest: &str, content: &[u8]) {
+        self.edit(repository, |repository| repository.blobs.insert(digest.to_owned(), content.to_vec()));
+    }
+
+    /// From now on only this user may pull, and those who were named before.
+    pub fn lock(&self, repository: &str, user: &str, password: &str) {
+        self.edit(repository, |repository| repository.readers.push((user.to_owned(), password.to_owned())));
+    }
+
+    /// Whether calls are left without an answer from now on.
+    pub fn stall(&self, is_stalled: bool) {
+        self.state.lock().is_stalled = is_stalled;
+    }
+
+    /// The paths that were asked for, in order.
+    pub fn calls(&self) -> Vec<String> {
+        self.state.lock().calls.clone()
+    }
+
+    fn edit<T>(&self, repository: &str, change: impl FnOnce(&mut Repository) -> T) -> T {
+        change(self.state.lock().repositories.entry(repository.to_owned()).or_default())
+    }
+}
+
+fn digest(content: &[u8]) -> String {
+    format!("sha256:{}", HEXLOWER.encode(&Sha256::digest(content)))
+}
+
+async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
+    let (path, query) = (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
+    let is_stalled = {
+        let mut state = state.lock();
+        state.calls.push(path.clone());
+        state.is_stalled
+    };
+    if is_stalled {
+        std::future::pending::<()>().await;
+    }
+    let state = state.lock();
+    if path == "/token" {
+        return state.give_token(&query, request.headers());
+    }
+    let found = path.strip_prefix("/v2/").and_then(|path| {
+        ["/manifests/", "/blobs/"].iter().find_map(|kind| {
+            path.rsplit_once(kind).map(|(repository, name)| (repository, *kind == "/manifests/", name))
+        })
+    });
+    match found {
+        Some((repository, is_manifest, name)) => state.give(repository, is_manifest, name, request.headers()),
+        None => error(StatusCode::NOT_FOUND, "UNSUPPORTED"),
+    }
+}
+
+impl State {
+    fn give(&self, name: &str, is_manifest: bool, version: &str, headers: &HeaderMap) -> Response {
+        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        // A token names whom and what it is for: nothing here is secret.
+        let token = shown.strip_prefix("Bearer ").and_then(|token| STANDARD.decode(token).ok());
+        let token: Option<Value> = token.and_then(|token| serde_json::from_slice(&token).ok());
+        let may_pull = token.is_some_and(|token| token["repository"] == name && self.may_pull(name, &token["user"]));
+        if !may_pull {
+            let realm = format!("Bearer realm=\"https://{}/token\",service=\"registry\"", self.address);
+            let mut refused = error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
+            if let Ok(realm) = realm.parse() {
+                refused.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
+            }
+            return refused;
+        }
+        let Some(repository) = self.repositories.get(name) else {
+            return error(StatusCode::NOT_FOUND, "NAME_UNKNOWN");
+        };
+        let content = if is_manifest {
+            repository.manifests.get(version).map(|(kind, content)| (kind.as_str(), content))
+        } else {
+            repository.blobs.get(version).map(|content| ("application/octet-stream", content))
+        };
+        let Some((kind, content)) = content else { return error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN") };
+        let answer = http::Response::builder().header(header::CONTENT_TYPE, kind);
+        answer.body(Body::from(content.clone())).unwrap_or_default()
+    }
+
+    fn may_pull(&self, repository: &str, user: &Value) -> bool {
+        let readers = self.repositories.get(repository).map(|repository| repository.readers.as_slice());
+        let readers = readers.unwrap_or_default();
+        readers.is_empty() || readers.iter().any(|(reader, _)| *user == json!(reader))
+    }
+
+    /// Refuses bad passwords; what a user may do is looked at when the token is used.
+    fn give_token(&self, query: &str, headers: &HeaderMap) -> Response {
+        let query: BTreeMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).collect();
+        let scope = query.get("scope").map(AsRef::as_ref).unwrap_or_default();
+        let Some(repository) =
+            scope.strip_prefix("repository:").and_then(|scope| scope.strip_suffix(":pull"))
+        else {
+            return error(StatusCode::BAD_REQUEST, "DENIED");
+        };
+        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let user = match shown {
+            None => Value::Null,
+            Some(shown) => {
+                let known = self.repositories.values().flat_map(|repository| &repository.readers);
+                let is_shown = |(user, password): &&(String, String)| {
+                    shown == format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+                };
+                match known.into_iter().find(is_shown) {
+                    Some((user, _)) => json!(user),
+                    None => return error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+                }
+            }
+        };
+        let token = STANDARD.encode(json!({"repository": repository, "user": user}).to_string());
+        let body = json!({"token": token, "expires_in": 300}).to_string();
+        http::Response::new(Body::from(body))
+    }
+}
+
+fn error(status: StatusCode, code: &str) -> Response {
+    let body = json!({"errors": [{"code": code, "message": "not here"}]}).to_string();
+    http::Response::builder().status(status).body(Body::from(body)).unwrap_or_default()
+}
+
+fn tls(authority: &Authority) -> anyhow::Result<RustlsConfig> {
+    let leaf = authority.server("registry", &["localhost", "127.0.0.1"])?;
+    let certificate = CertificateDer::from_pem_slice(leaf.cert_pem.as_bytes())?;
+    let key = PrivateKeyDer::from_pem_slice(leaf.key_pem.as_bytes())?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)?;
+    Ok(RustlsConfig::from_config(Arc::new(config)))
+}
