@@ -78,8 +78,8 @@ impl PlayedRegistry {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?.to_string();
         let state = Arc::new(Mutex::new(State { address: address.clone(), ..State::default() }));
-        let served = Arc::clone(&state);
-        let router = Router::new().fallback(move |request: Request| answer(Arc::clone(&served), request));
+        let shared = Arc::clone(&state);
+        let router = Router::new().fallback(move |request: Request| answer(Arc::clone(&shared), request));
         let handle = Handle::new();
         let server = from_tcp_rustls(listener, tls(authority)?)?.handle(handle.clone());
         tokio::spawn(server.serve(router.into_make_service()));
@@ -107,7 +107,10 @@ impl PlayedRegistry {
                 "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": 1},
             });
             let name = if platforms.len() == 1 { tag } else { "" };
-            children.push((platform, self.push_manifest(repository, name, MANIFEST, manifest.to_string().as_bytes())));
+            children.push((
+                platform,
+                self.push_manifest(repository, name, MANIFEST, manifest.to_string().as_bytes()),
+            ));
         }
         if let [(_, digest)] = &children[..] {
             return digest.clone();
@@ -190,7 +193,8 @@ fn digest(content: &[u8]) -> String {
 }
 
 async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
-    let (path, query) = (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
+    let (path, query) =
+        (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
     let is_stalled = {
         let mut state = state.lock();
         state.calls.push(path.clone());
@@ -216,11 +220,13 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
 
 impl State {
     fn give(&self, name: &str, is_manifest: bool, version: &str, headers: &HeaderMap) -> Response {
-        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let shown =
+            headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
         // A token names whom and what it is for: nothing here is secret.
         let token = shown.strip_prefix("Bearer ").and_then(|token| STANDARD.decode(token).ok());
         let token: Option<Value> = token.and_then(|token| serde_json::from_slice(&token).ok());
-        let may_pull = token.is_some_and(|token| token["repository"] == name && self.may_pull(name, &token["user"]));
+        let may_pull =
+            token.is_some_and(|token| token["repository"] == name && self.may_pull(name, &token["user"]));
         if !may_pull {
             let realm = format!("Bearer realm=\"https://{}/token\",service=\"registry\"", self.address);
             let mut refused = error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");

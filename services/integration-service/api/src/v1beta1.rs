@@ -41,7 +41,7 @@ pub struct IntegrationTestScenarioSpec {
     pub application: String,
     /// The pipeline.
     #[schemars(required)]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resolver_ref: Option<ResolverRef>,
     /// Added to the parameters of each run, after `SNAPSHOT`. Absent means none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

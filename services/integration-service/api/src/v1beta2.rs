@@ -44,7 +44,7 @@ pub struct IntegrationTestScenarioSpec {
         validation = validation::no_surrounding_blanks()
     )]
     #[schemars(required)]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resolver_ref: Option<ResolverRef>,
     /// Added to the parameters of each run, after `SNAPSHOT`. Absent means none.
     #[x_kube(validation = validation::no_snapshot_parameter())]

@@ -16,7 +16,10 @@ const VERSIONS: [Version; 3] = [Version::V1alpha1, Version::V1beta1, Version::V1
 
 /// As integration-service serves it.
 async fn start() -> Converting {
-    KINDS.converting(|object, version| convert(object, version.parse()?)).await.unwrap()
+    KINDS
+        .converting(|object, version| convert(object, version.parse()?))
+        .await
+        .expect("a control plane with a webhook")
 }
 
 /// The complete object of this version, with fields that no version declares, and such that another one does.
@@ -37,7 +40,8 @@ fn complete(version: Version) -> Value {
         "spec": {"added": {"deep": [1, {"a": 2.5}]}},
         "status": {"added": 1},
     });
-    let object = with(crd::read(folder.join(file)).unwrap(), &json!({"spec": undeclared}));
+    let object =
+        with(crd::read(folder.join(file)).expect("a file of this crate"), &json!({"spec": undeclared}));
     let mut object = with(object, &unknown);
     object["spec"]["contexts"][0]["added"] = 1.into();
     if version != Version::V1alpha1 {
@@ -49,7 +53,7 @@ fn complete(version: Version) -> Value {
 
 /// In the namespace `default`.
 fn api_of(plane: &ControlPlane, object: &Value) -> Api<DynamicObject> {
-    KINDS.api(plane, "default", object).unwrap()
+    KINDS.api(plane, "default", object).expect("a kind of ours")
 }
 
 fn in_version(object: &Value, version: Version) -> Value {
@@ -57,7 +61,7 @@ fn in_version(object: &Value, version: Version) -> Value {
 }
 
 fn json_of(object: &DynamicObject) -> Value {
-    serde_json::to_value(object).unwrap()
+    serde_json::to_value(object).expect("JSON")
 }
 
 /// All that somebody wrote.
@@ -68,10 +72,10 @@ fn written(object: &Value) -> Value {
 
 async fn create(converting: &Converting, object: &Value) -> DynamicObject {
     let api = api_of(&converting.plane, object);
-    let name = object["metadata"]["name"].as_str().unwrap();
-    api.create(&PostParams::default(), &dynamic(object).unwrap()).await.unwrap();
+    let name = object["metadata"]["name"].as_str().expect("a name");
+    api.create(&PostParams::default(), &dynamic(object).expect("an object")).await.expect("created");
     let status = Patch::Merge(json!({"status": object["status"]}));
-    api.patch_status(name, &PatchParams::default(), &status).await.unwrap()
+    api.patch_status(name, &PatchParams::default(), &status).await.expect("its status written")
 }
 
 #[tokio::test]
