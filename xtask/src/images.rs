@@ -4,7 +4,8 @@
 //! cargo build ─▶ binaries ─▶ layers (cached, deterministic) ─▶ registry ─▶ images.json, read by `deploy`
 //! ```
 //! An image is two layers on nothing: what every service needs (certificate authorities, a user that is not root), and
-//! the static binary. The same binary gives the same digest, whenever and wherever it is packed.
+//! the static binary. That of the engine's entrypoint is the binary alone: pods mount it as a volume. The same binary gives
+//! the same digest, whenever and wherever it is packed.
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -85,11 +86,13 @@ pub async fn run(args: ImagesArgs) -> anyhow::Result<()> {
 /// Builds, packs and pushes the images of all services, and records their digests.
 pub async fn make(options: &Options) -> anyhow::Result<record::Images> {
     let registry = options.registry.resolve(&options.cluster).await?;
-    let binaries = build::services(options.release).await?;
+    let mut binaries = build::services(options.release).await?;
     anyhow::ensure!(
         !binaries.is_empty(),
         "no package below services/ has a binary: nothing to make an image of"
     );
+    let entrypoint = build::entrypoint().await?;
+    binaries.push(entrypoint.clone());
     let revision = revision::of(&paths::repository()?).await;
     let base = layer::base()?;
 
@@ -97,11 +100,15 @@ pub async fn make(options: &Options) -> anyhow::Result<record::Images> {
     let client = registry.client()?;
     let mut pushed: Vec<_> = futures::stream::iter(binaries)
         .map(|binary| {
-            let (base, revision, client, step) = (&base, &revision, &client, &step);
+            let (base, entrypoint, revision, client, step) = (&base, &entrypoint, &revision, &client, &step);
             async move {
                 let service = binary.service.clone();
                 step.waiting(&format!("packing {service}"));
-                let image = image::pack(binary, base.clone(), revision).await?;
+                let image = if service == build::ENTRYPOINT {
+                    image::pack_entrypoint(binary, revision).await?
+                } else {
+                    image::pack(binary, base.clone(), entrypoint, revision).await?
+                };
                 let tag = options.tag.clone().unwrap_or_else(|| revision.tag(&image.content));
                 step.waiting(&format!("pushing {service}"));
                 let reference = client.push(&service, &tag, &image).await?;

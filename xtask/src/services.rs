@@ -77,6 +77,15 @@ pub const ALL: &[Service] = &[
         program: None,
     },
     Service {
+        name: "pipelines-engine",
+        purpose: "Runs Tekton pipelines: PipelineRuns become TaskRuns, and TaskRuns become pods.",
+        crds: pipelines_engine_api::crds,
+        program: Some(Program {
+            command: pipelines_engine::Args::command,
+            metrics: |registry| pipelines_engine::metrics::Metrics::new(registry).map(drop),
+        }),
+    },
+    Service {
         name: "release-service",
         purpose: "Will release Snapshots by the pipelines of managed namespaces, and say on whose behalf.",
         crds: release_service_api::crds,

@@ -287,8 +287,9 @@ impl Worker {
         // Not `name`: the log gives a span's own name under that key.
         let span = tracing::info_span!("reconcile", controller = self.name, object = %key);
         // A panic is a bug in one reconcile; it must not end the others.
-        let result =
-            AssertUnwindSafe((self.reconcile)(key.clone(), &span).instrument(span.clone())).catch_unwind().await;
+        let result = AssertUnwindSafe((self.reconcile)(key.clone(), &span).instrument(span.clone()))
+            .catch_unwind()
+            .await;
         let _in_span = span.enter();
         active.dec();
         self.metrics.seconds.with_label_values(&[self.name]).observe(began.elapsed().as_secs_f64());

@@ -417,7 +417,8 @@ where
     /// The store; its watch begins when the service serves.
     pub fn build(self) -> Store<K> {
         let Self { fleet, trim, indexers, watch, is_optional, only_in } = self;
-        let scopes = only_in.map_or_else(|| fleet.args.scopes(), |namespace| vec![Scope::Namespace(namespace)]);
+        let scopes =
+            only_in.map_or_else(|| fleet.args.scopes(), |namespace| vec![Scope::Namespace(namespace)]);
         let store = Store::of_watch(scopes, watch, trim, indexers);
         fleet.writer.feed(&store);
         let synced = store.clone();

@@ -26,9 +26,27 @@ pub fn pin(objects: &mut [Object], images: Option<&Images>) -> anyhow::Result<()
         let Some(pod) = object.content.pointer_mut(pointer) else { continue };
         for field in ["initContainers", "containers"] {
             for container in pod.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten() {
-                let Some(image) = container.get_mut("image") else { continue };
-                if let Some(pinned) = pinned(&shown, image.as_str().unwrap_or_default(), images)? {
-                    *image = pinned.into();
+                let mut places: Vec<&mut Value> = Vec::new();
+                if let Some(fields) = container.as_object_mut() {
+                    for (name, field) in fields {
+                        match name.as_str() {
+                            "image" => places.push(field),
+                            // Images that a service has others run.
+                            "env" => places.extend(
+                                field
+                                    .as_array_mut()
+                                    .into_iter()
+                                    .flatten()
+                                    .filter_map(|variable| variable.get_mut("value")),
+                            ),
+                            _ => {}
+                        }
+                    }
+                }
+                for image in places {
+                    if let Some(pinned) = pinned(&shown, image.as_str().unwrap_or_default(), images)? {
+                        *image = pinned.into();
+                    }
                 }
             }
         }
@@ -70,7 +88,8 @@ mod tests {
     use crate::images::record::Image;
 
     fn deployment(image: &str) -> Object {
-        let containers = json!([{"name": "c", "image": image}]);
+        let env = json!([{"name": "OTHER_IMAGE", "value": image}, {"name": "X", "value": "konfluxes"}]);
+        let containers = json!([{"name": "c", "image": image, "env": env}]);
         Object::parse(json!({
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"},
             "spec": {"template": {"spec": {"containers": containers, "initContainers": containers}}},
@@ -92,6 +111,9 @@ mod tests {
         pin(&mut objects, images)?;
         let pod = &objects[0].content["spec"]["template"]["spec"];
         assert_eq!(pod["containers"], pod["initContainers"]);
+        let container = &pod["containers"][0];
+        assert_eq!(container["env"][0]["value"], container["image"], "also where it is handed on");
+        assert_eq!(container["env"][1]["value"], "konfluxes");
         Ok(pod["containers"][0]["image"].as_str().unwrap().to_owned())
     }
 

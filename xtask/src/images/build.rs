@@ -18,6 +18,13 @@ pub struct Binary {
     pub file: PathBuf,
 }
 
+/// The program that the pipelines engine puts into pods: no service, but an image beside theirs.
+pub const ENTRYPOINT: &str = "entrypoint";
+
+/// The most that the entrypoint may have, in bytes: a ConfigMap takes 1 MiB of content in all (runtime specification of the
+/// engine, section 2.1).
+const ENTRYPOINT_LIMIT: u64 = 1_000_000;
+
 /// One line of cargo's `--message-format=json`, as far as it matters here.
 #[derive(Debug, Deserialize)]
 struct Message {
@@ -78,8 +85,51 @@ pub async fn services(release: bool) -> anyhow::Result<Vec<Binary>> {
     Ok(binaries)
 }
 
+/// Builds the entrypoint as it is shipped: without standard library and C library (decision 0019), for the kernel alone. The
+/// flags are for its last crate only; the profile is in the root Cargo.toml.
+pub async fn entrypoint() -> anyhow::Result<Binary> {
+    let root = paths::repository()?;
+    let step = ui::step("entrypoint");
+    let messages = Program::cargo(&root)
+        .args(["rustc", "--package=pipelines-entrypoint", "--bin", ENTRYPOINT])
+        .args(["--profile=entrypoint", "--features=freestanding", "--message-format=json-render-diagnostics"])
+        // At a fixed address, because nothing would relocate it; without the start code of a C library.
+        .args(["--", "-Crelocation-model=static", "-Clink-arg=-nostartfiles", "-Clink-arg=-nostdlib"])
+        .run()
+        .await?
+        .success()?;
+    let is_ours = |message: &Message| message.target.as_ref().is_some_and(|target| target.name == ENTRYPOINT);
+    let file = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok())
+        .filter(is_ours)
+        .find_map(|message| message.executable)
+        .context("cargo names no executable of pipelines-entrypoint")?;
+    let size = tokio::fs::metadata(&file).await.with_context(|| format!("read {}", file.display()))?.len();
+    fits(size)?;
+    step.done_with(&format!("{size} bytes"));
+    Ok(Binary { service: ENTRYPOINT.to_owned(), file })
+}
+
+fn fits(size: u64) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        size <= ENTRYPOINT_LIMIT,
+        "the entrypoint has {size} bytes, and a ConfigMap has room for {ENTRYPOINT_LIMIT}: see what has grown with \
+         `cargo bloat`, or take back what brought it (docs/decisions/0019-the-entrypoint-has-no-library.md)"
+    );
+    Ok(())
+}
+
+/// Names of all images, sorted, without building them.
+pub async fn image_names() -> anyhow::Result<Vec<String>> {
+    let mut names = service_names().await?;
+    names.push(ENTRYPOINT.to_owned());
+    names.sort();
+    Ok(names)
+}
+
 /// Names of the services' binaries, sorted, without building them.
-pub async fn service_names() -> anyhow::Result<Vec<String>> {
+async fn service_names() -> anyhow::Result<Vec<String>> {
     let root = paths::repository()?;
     let text =
         Program::cargo(&root).args(["metadata", "--no-deps", "--format-version=1"]).run().await?.success()?;
@@ -129,5 +179,19 @@ mod tests {
         assert_eq!(found(&artifact("/r/services/a/api/Cargo.toml", "bin")), None);
         assert_eq!(found(&artifact("/r/xtask/Cargo.toml", "bin")), None);
         assert_eq!(found("warning: something else"), None);
+        // It is built another way.
+        assert_eq!(found(&artifact("/r/services/a/entrypoint/Cargo.toml", "bin")), None);
+    }
+
+    #[test]
+    fn entrypoint_has_to_fit_a_config_map() {
+        fits(ENTRYPOINT_LIMIT).unwrap();
+        assert!(fits(ENTRYPOINT_LIMIT + 1).unwrap_err().to_string().contains("1000001 bytes"));
+    }
+
+    /// Slow for a unit test, but the only one that sees what is shipped grow.
+    #[tokio::test]
+    async fn entrypoint_fits_as_it_is() {
+        entrypoint().await.unwrap();
     }
 }

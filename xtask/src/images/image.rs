@@ -1,4 +1,4 @@
-//! An image: two layers, a configuration and a manifest, all as the bytes that a registry stores.
+//! An image: layers, a configuration and a manifest, all as the bytes that a registry stores.
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Context as _;
@@ -40,19 +40,59 @@ impl Image {
     }
 }
 
-/// Packs a service's binary on the base layer.
-pub async fn pack(binary: Binary, base: Layer, revision: &Revision) -> anyhow::Result<Image> {
+/// The service that brings the entrypoint to namespaces, and so has it in its own image.
+const DELIVERER: &str = "pipelines-engine";
+
+/// Packs a service's binary on the base layer, beside the entrypoint if the service is the one that delivers it.
+pub async fn pack(
+    binary: Binary,
+    base: Layer,
+    entrypoint: &Binary,
+    revision: &Revision,
+) -> anyhow::Result<Image> {
+    let path = format!("usr/bin/{}", binary.service);
+    let (architecture, program) = program_layer(&binary, path.clone(), 0o755).await?;
+    let process = Process {
+        entrypoint: vec![format!("/{path}")],
+        environment: &["PATH=/usr/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"],
+    };
+    let mut layers = vec![("certificate authorities, users", base)];
+    if binary.service == DELIVERER {
+        let (_, delivered) = program_layer(entrypoint, entrypoint.service.clone(), 0o555).await?;
+        layers.push((entrypoint.service.as_str(), delivered));
+    }
+    layers.push((binary.service.as_str(), program));
+    assemble(&binary.service, architecture, layers, &process, revision)
+}
+
+/// Packs the entrypoint, and nothing beside it: what a volume of this image shows in pods is the program. As a container, it
+/// ends at once; the engine puts it in the place of a sidecar that has to end.
+pub async fn pack_entrypoint(binary: Binary, revision: &Revision) -> anyhow::Result<Image> {
+    // For every user: steps run as whoever their image or their Task says.
+    let (architecture, program) = program_layer(&binary, binary.service.clone(), 0o555).await?;
+    let process =
+        Process { entrypoint: vec![format!("/{}", binary.service), "nop".to_owned()], environment: &[] };
+    assemble(&binary.service, architecture, vec![(binary.service.as_str(), program)], &process, revision)
+}
+
+/// What a container of an image runs.
+struct Process {
+    entrypoint: Vec<String>,
+    environment: &'static [&'static str],
+}
+
+/// The binary's architecture, and a layer with it at `path`.
+async fn program_layer(binary: &Binary, path: String, mode: u32) -> anyhow::Result<(&'static str, Layer)> {
     let Binary { service, file } = binary;
-    let content = stripped(&file).await?;
+    let content = stripped(file).await?;
     let architecture = binary::architecture(&content)
         .with_context(|| format!("no image can be made of {}", file.display()))?;
     let name = service.clone();
     let program = tokio::task::spawn_blocking(move || {
-        let path = format!("usr/bin/{name}");
-        layer::cached(&name, &[File { path: &path, mode: 0o755, content: &content }])
+        layer::cached(&name, &[File { path: &path, mode, content: &content }])
     })
     .await??;
-    assemble(&service, architecture, vec![base, program], revision)
+    Ok((architecture, program))
 }
 
 /// The binary without debug information, which makes up most of a development build; as it is where `strip` is not
@@ -69,7 +109,8 @@ async fn stripped(file: &Path) -> anyhow::Result<Vec<u8>> {
 fn assemble(
     service: &str,
     architecture: &'static str,
-    layers: Vec<Layer>,
+    layers: Vec<(&str, Layer)>,
+    process: &Process,
     revision: &Revision,
 ) -> anyhow::Result<Image> {
     let created = revision.committed_at.as_deref().unwrap_or("1970-01-01T00:00:00Z");
@@ -89,17 +130,21 @@ fn assemble(
         "created": created,
         "config": {
             "User": USER,
-            "Entrypoint": [format!("/usr/bin/{service}")],
-            "Env": ["PATH=/usr/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"],
+            "Entrypoint": process.entrypoint,
+            "Env": process.environment,
             "WorkingDir": "/",
             "Labels": labels,
         },
-        "rootfs": {"type": "layers", "diff_ids": layers.iter().map(|layer| &layer.diff_id).collect::<Vec<_>>()},
-        "history": [
-            {"created": created, "created_by": "certificate authorities, users"},
-            {"created": created, "created_by": service},
-        ],
+        "rootfs": {
+            "type": "layers",
+            "diff_ids": layers.iter().map(|(_, layer)| &layer.diff_id).collect::<Vec<_>>(),
+        },
+        "history": layers
+            .iter()
+            .map(|(what, _)| json!({"created": created, "created_by": what}))
+            .collect::<Vec<_>>(),
     }))?;
+    let layers: Vec<Layer> = layers.into_iter().map(|(_, layer)| layer).collect();
     let manifest = serde_json::to_vec(&json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
@@ -125,7 +170,34 @@ mod tests {
     }
 
     fn image(revision: &Revision) -> Image {
-        assemble("some-service", "amd64", vec![fake_layer("base"), fake_layer("program")], revision).unwrap()
+        let process = Process { entrypoint: vec!["/usr/bin/some-service".into()], environment: &[] };
+        let layers = vec![("base", fake_layer("base")), ("some-service", fake_layer("program"))];
+        assemble("some-service", "amd64", layers, &process, revision).unwrap()
+    }
+
+    /// An ELF header is all that is looked at.
+    #[tokio::test]
+    async fn entrypoint_is_alone_in_its_image_and_does_nothing_by_itself() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut header = b"\x7fELF\x02\x01".to_vec();
+        header.resize(64, 0);
+        header[18] = 0x3e;
+        std::fs::write(file.path(), &header).unwrap();
+        let binary = Binary { service: "entrypoint".into(), file: file.path().into() };
+        let image = pack_entrypoint(binary, &Revision::default()).await.unwrap();
+        let config: Value = serde_json::from_slice(&image.config).unwrap();
+        assert_eq!(config["config"]["Entrypoint"], json!(["/entrypoint", "nop"]));
+        assert_eq!(config["history"].as_array().unwrap().len(), 1);
+        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(&image.layers[0].data[..]));
+        let files: Vec<_> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                (entry.path().unwrap().display().to_string(), entry.header().mode().unwrap())
+            })
+            .collect();
+        assert_eq!(files, [("entrypoint".to_owned(), 0o555)]);
     }
 
     #[test]

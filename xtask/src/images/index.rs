@@ -23,7 +23,7 @@ pub async fn make(args: IndexArgs, options: &Options) -> anyhow::Result<record::
     let registry = options.registry.resolve(&options.cluster).await?;
     let client = registry.client()?;
     let mut images = record::Images { registry: registry.prefix.clone(), ..record::Images::default() };
-    for service in build::service_names().await? {
+    for service in build::image_names().await? {
         let step = ui::step(format!("{service}:{tag}"));
         let mut parts = Vec::new();
         for architecture in &args.architectures {

@@ -3,6 +3,7 @@
 //! ```text
 //! services/<service>      →  any *-api, crates/*            never another service
 //! services/<service>/api  →  other *-api
+//! services/<service>/entrypoint  →  nothing of ours: a program for other people's pods
 //! crates/*                →  crates/*, any *-api            never a service
 //! tests/, xtask           →  anything
 //! testkit                 ←  dev-dependencies, tests/, xtask
@@ -65,6 +66,8 @@ enum Role {
     Service(String),
     /// `services/<service>/api`; `crates/<name>/api`, which is of no service
     Api { service: Option<String> },
+    /// `services/<name>/entrypoint`
+    InPods,
     /// `crates/<name>`
     Kit,
     /// `xtask`, `tests/<name>`
@@ -121,6 +124,7 @@ fn role(folder: &Path) -> Option<Role> {
     match parts.as_slice() {
         ["services", name] => Some(Role::Service((*name).to_owned())),
         ["services", name, "api"] => Some(Role::Api { service: Some((*name).to_owned()) }),
+        ["services", _, "entrypoint"] => Some(Role::InPods),
         ["crates", _, "api"] => Some(Role::Api { service: None }),
         ["crates", _] => Some(Role::Kit),
         ["xtask"] | ["tests", _] => Some(Role::Tool),
@@ -197,6 +201,8 @@ fn forbidden(package: &Package, dependency: &Dependency, target: &Role) -> Optio
     match (&package.role, target) {
         (Role::Tool, _) => None,
         (_, Role::Tool) => Some("nothing builds on xtask or tests"),
+        (_, Role::InPods) => Some("it is a program of its own, and no library"),
+        (Role::InPods, _) => Some("it runs in pods of others, and has to stay small"),
         (_, _) if dependency.name == "testkit" => {
             (!is_dev).then_some("testkit is for dev-dependencies, tests/ and xtask only")
         }

@@ -167,7 +167,8 @@ async fn the_leader_has_its_conversions_trusted() {
     let sizes: Vec<_> = listed.items.iter().map(|thing| thing.data["spec"]["size"].clone()).collect();
     assert_eq!(sizes, [4, 3]);
 
-    let mut events = things.api("v1").watch(&WatchParams::default().disable_bookmarks(), "0").await.unwrap().boxed();
+    let mut events =
+        things.api("v1").watch(&WatchParams::default().disable_bookmarks(), "0").await.unwrap().boxed();
     let mut next_size = async || {
         let event = tokio::time::timeout(DEADLINE, events.next()).await.expect("the watch goes on");
         match event.unwrap().unwrap() {

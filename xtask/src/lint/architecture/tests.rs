@@ -29,6 +29,7 @@ fn good() -> Vec<Package> {
         package("crates/testkit", "testkit", &[("fleet-api", None)]),
         package("services/ant/api", "ant-api", &[("fleet-api", None), ("testkit", Some("dev"))]),
         package("services/ant", "ant", &[("ant-api", None), ("fleet", None), ("testkit", Some("dev"))]),
+        package("services/ant/entrypoint", "ant-entrypoint", &[]),
         package("services/bee/api", "bee-api", &[("ant-api", None)]),
         package("services/bee", "bee", &[("ant-api", None), ("bee-api", None), ("fleet", None)]),
         package("tests/integration", "integration-tests", &[("testkit", None), ("ant", None)]),
@@ -60,6 +61,9 @@ fn good_workspace_has_no_faults() {
 #[case::api_on_kit("ant-api", "fleet", None)]
 #[case::api_on_service("ant-api", "ant", None)]
 #[case::api_on_testkit("ant-api", "testkit", None)]
+#[case::program_in_pods_on_api("ant-entrypoint", "ant-api", None)]
+#[case::program_in_pods_on_testkit("ant-entrypoint", "testkit", Some("dev"))]
+#[case::service_on_program_in_pods("ant", "ant-entrypoint", None)]
 #[case::kit_on_service("fleet", "ant", None)]
 #[case::kit_on_testkit("fleet", "testkit", None)]
 #[case::kit_on_tests("fleet", "integration-tests", None)]
@@ -121,6 +125,7 @@ fn manifest_rules_name_the_crate() {
 #[rstest]
 #[case("services/ant", Some(Role::Service("ant".into())))]
 #[case("services/ant/api", Some(Role::Api { service: Some("ant".into()) }))]
+#[case("services/ant/entrypoint", Some(Role::InPods))]
 #[case("crates/fleet/api", Some(Role::Api { service: None }))]
 #[case("crates/fleet", Some(Role::Kit))]
 #[case("tests/integration", Some(Role::Tool))]

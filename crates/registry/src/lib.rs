@@ -1,0 +1,24 @@
+//! Reads from registries of container images, by the OCI distribution specification.
+//!
+//! ```text
+//! "quay.io/org/app:v1" ─▶ Reference ─┐
+//! Secrets of a pod     ─▶ Keychain ──┴▶ Client ─▶ Manifest ─▶ Image: what runs on which platform
+//!                                         │  └──▶ blobs, their digest checked
+//!                                         └─ every call by fleet::outbound
+//! ```
+//! Whatever comes from a registry is checked against the digest that asked for it, and nothing is read without a limit.
+
+mod challenge;
+mod client;
+mod error;
+mod image;
+mod keychain;
+mod login;
+mod reference;
+
+pub use client::{Client, Manifest};
+pub use error::Error;
+pub use image::{Descriptor, Document, Image, ImageManifest, Platform, Program};
+pub use keychain::{BadSecret, Keychain};
+pub use login::Login;
+pub use reference::{Digest, InvalidReference, Reference};

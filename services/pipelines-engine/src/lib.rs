@@ -1,0 +1,27 @@
+//! Runs Tekton Pipelines: PipelineRuns become TaskRuns, TaskRuns become pods, and pods become results.
+
+pub mod background;
+pub mod catalog;
+pub mod condition;
+pub mod config;
+pub mod conversion;
+pub mod decode;
+pub mod defaults;
+pub mod image;
+pub mod live;
+pub mod metrics;
+pub mod names;
+pub mod params;
+pub mod pipeline_run;
+pub mod pod_template;
+pub mod report;
+pub mod resolution;
+pub mod service;
+pub mod stores;
+pub mod substitution;
+pub mod task_run;
+pub mod timeouts;
+pub mod validation;
+pub mod webhook;
+
+pub use service::{Args, run};

@@ -1,0 +1,82 @@
+//! The configuration that is in force, kept fresh from its ConfigMaps.
+
+use std::sync::Arc;
+
+use fleet::Store;
+use fleet::store::Change;
+use k8s_openapi::api::core::v1::ConfigMap;
+use parking_lot::RwLock;
+
+use crate::config::{Config, Defaults, Features};
+
+/// Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Configuration(Arc<RwLock<Arc<Config>>>);
+
+impl Configuration {
+    /// Follows the ConfigMaps in `store`. One that is gone means the defaults; one that cannot be read changes nothing.
+    pub fn follow(store: &Store<ConfigMap>) -> Self {
+        let configuration = Self::default();
+        let followed = configuration.clone();
+        store.subscribe(move |change| followed.take(change));
+        configuration
+    }
+
+    /// What is in force at this moment.
+    pub fn current(&self) -> Arc<Config> {
+        Arc::clone(&self.0.read())
+    }
+
+    fn take(&self, change: &Change<ConfigMap>) {
+        let data = change.new.as_ref().and_then(|map| map.data.clone()).unwrap_or_default();
+        let mut config = Config::clone(&self.0.read());
+        let parsed = match change.key.name.as_str() {
+            Defaults::CONFIG_MAP => Defaults::parse(&data).map(|defaults| config.defaults = defaults),
+            Features::CONFIG_MAP => Features::parse(&data).map(|features| config.features = features),
+            _ => return,
+        };
+        match parsed {
+            Ok(()) => {
+                *self.0.write() = Arc::new(config);
+                tracing::info!(config_map = %change.key, "Configuration is in force");
+            }
+            Err(error) => tracing::error!(
+                config_map = %change.key,
+                error = %error,
+                "Configuration is not valid; the last good one stays in force"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn map(name: &str, data: &serde_json::Value) -> ConfigMap {
+        static VERSION: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        let version = VERSION.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        serde_json::from_value(json!({
+            "metadata": {"name": name, "namespace": "tekton-pipelines", "resourceVersion": version.to_string()},
+            "data": data,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_change_is_in_force_at_once_and_a_bad_one_never() {
+        let store = Store::new(|_| {}, Vec::new());
+        let configuration = Configuration::follow(&store);
+        store.apply(map("config-defaults", &json!({"default-service-account": "builder"})));
+        assert_eq!(configuration.current().defaults.service_account, "builder");
+        store.apply(map(
+            "config-defaults",
+            &json!({"default-service-account": "x", "default-timeout-minutes": "long"}),
+        ));
+        assert_eq!(configuration.current().defaults.service_account, "builder");
+        store.apply(map("feature-flags", &json!({"keep-pod-on-cancel": "true"})));
+        assert!(configuration.current().features.keep_pod_on_cancel);
+        assert_eq!(configuration.current().defaults.service_account, "builder");
+    }
+}

@@ -1,0 +1,327 @@
+//! The resolver `git`: files of repositories, by Git itself or by the API of a forge.
+
+mod gateway;
+mod program;
+
+use std::time::Duration;
+
+use fleet::Secret;
+use fleet::outbound::{self, Url};
+use forge::{Provider, Repository};
+use kube::Api;
+use pipelines_engine_api::{RefSource, annotations};
+
+use self::gateway::Gateway;
+use self::program::{Fault, Limits, Program};
+use super::answer::{Failure, MAX_DATA, Resource, YAML};
+use super::params::Params;
+use super::settings::GitSettings;
+
+/// Bytes that one repository may send, at its one revision and with none of its files but the wanted one, if the server
+/// can leave them out.
+const MAX_TRANSFER: u64 = 256 * 1024 * 1024;
+/// Repositories that are fetched at once.
+const TOGETHER: usize = 16;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GitQuestion {
+    from: From,
+    revision: String,
+    path: String,
+    timeout: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum From {
+    /// Whatever Git can fetch, as nobody in particular.
+    Clone {
+        url: String,
+    },
+    Forge {
+        provider: Provider,
+        server: Url,
+        repository: Repository,
+        token: Option<Token>,
+    },
+}
+
+/// Where a forge's token is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Token {
+    namespace: String,
+    secret: String,
+    key: String,
+}
+
+impl GitQuestion {
+    /// `namespace` is the request's, `own` the resolvers'.
+    pub(super) fn parse(
+        namespace: &str,
+        own: &str,
+        params: Params<'_>,
+        settings: &GitSettings,
+    ) -> Result<Self, String> {
+        let revision = params.or("revision", &settings.revision, "default-revision")?;
+        let path = params.required("pathInRepo")?.trim_start_matches('/').to_owned();
+        check_revision(&revision)?;
+        check_path(&path)?;
+        let from = match (params.get("url")?, params.get("repo")?) {
+            (Some(_), Some(_)) => return Err("params \"url\" and \"repo\" exclude each other".to_owned()),
+            (Some(url), None) => clone_of(url)?,
+            (None, Some(repo)) => forge_of(repo, namespace, own, params, settings)?,
+            (None, None) if !settings.url.is_empty() => clone_of(&settings.url)?,
+            (None, None) => {
+                return Err("param \"url\" or \"repo\" is missing, and default-url of the resolver's ConfigMap names none".to_owned());
+            }
+        };
+        Ok(Self { from, revision, path, timeout: settings.fetch_timeout })
+    }
+
+    /// Whether the answer will always be the same.
+    pub(super) fn is_immutable(&self) -> bool {
+        is_commit(&self.revision)
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+}
+
+fn is_commit(revision: &str) -> bool {
+    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// A branch, a tag, or the full name of a commit, and nothing that Git would take for an option, a mapping of names or an
+/// expression (git-check-ref-format, gitrevisions).
+fn check_revision(revision: &str) -> Result<(), String> {
+    let is_bad = revision.len() > 250
+        || revision.starts_with(['-', '+', '/', '.'])
+        || revision.ends_with(['/', '.'])
+        || revision.contains("..")
+        || revision.contains("//")
+        || revision.contains("@{")
+        || revision.contains([' ', '~', '^', ':', '?', '*', '[', '\\']);
+    if is_bad {
+        return Err(format!("param \"revision\": {revision:?} is no branch, tag or commit"));
+    }
+    Ok(())
+}
+
+fn check_path(path: &str) -> Result<(), String> {
+    let is_part = |part: &str| !part.is_empty() && part != "." && part != "..";
+    if path.starts_with('-') || path.contains('\\') || !path.split('/').all(is_part) {
+        return Err(format!(
+            "param \"pathInRepo\": {path:?} is no path of a file in the repository, as tasks/build.yaml"
+        ));
+    }
+    Ok(())
+}
+
+/// What upstream takes for an address, of which we fetch by http(s) only.
+fn clone_of(url: &str) -> Result<From, String> {
+    let wrong = |why: &str| {
+        Err(format!("param \"url\": {url:?} cannot be fetched: {why}, as https://git.example/org/repo"))
+    };
+    if url.starts_with('/') {
+        // Refused where it is fetched: only tests may.
+        return Ok(From::Clone { url: url.to_owned() });
+    }
+    let has_user = url.split_once('@').is_some_and(|(user, rest)| !user.contains('/') && rest.contains(':'));
+    if has_user || url.starts_with("ssh://") || url.starts_with("git://") {
+        return wrong("Git over ssh needs a key and git:// is not encrypted; use its address for https");
+    }
+    let Ok(parsed) = Url::parse(url) else { return wrong("it is no address") };
+    if !["http", "https"].contains(&parsed.scheme()) || parsed.host_str().is_none() {
+        return wrong("it begins with neither https:// nor http://");
+    }
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err("param \"url\": an address must hold no user or password: everybody who may read the request would read them".to_owned());
+    }
+    if parsed.query().is_some() || parsed.fragment().is_some() {
+        return wrong("it must have neither ? nor #");
+    }
+    Ok(From::Clone { url: url.to_owned() })
+}
+
+fn forge_of(
+    repo: &str,
+    namespace: &str,
+    own: &str,
+    params: Params<'_>,
+    settings: &GitSettings,
+) -> Result<From, String> {
+    let org = params.or("org", &settings.org, "default-org")?;
+    let repository =
+        Repository::new(&org, repo).map_err(|error| format!("params \"org\" and \"repo\": {error}"))?;
+    let (scm, given_server) = (params.get("scmType")?, params.get("serverURL")?);
+    let scm = scm.unwrap_or(&settings.scm_type);
+    let provider: Provider = scm
+        .to_ascii_lowercase()
+        .parse()
+        .map_err(|_| format!("param \"scmType\": {scm:?} is none of github, gitlab, gitea"))?;
+    let configured = Some(settings.server_url.as_str()).filter(|url| !url.is_empty());
+    let is_configured_provider = scm.eq_ignore_ascii_case(&settings.scm_type);
+    let server = given_server
+        .or(configured.filter(|_| is_configured_provider))
+        .or(provider.default_server())
+        .ok_or_else(|| format!("param \"serverURL\" is missing: {scm} has no server that everybody means"))?;
+    let server = Url::parse(server)
+        .ok()
+        .filter(|url| url.host_str().is_some() && url.username().is_empty() && url.password().is_none())
+        .ok_or_else(|| "param \"serverURL\" is no address, as https://git.example".to_owned())?;
+    let token = match params.get("token")? {
+        Some(secret) => Some(Token {
+            namespace: namespace.to_owned(),
+            secret: secret.to_owned(),
+            key: params.get("tokenKey")?.unwrap_or("token").to_owned(),
+        }),
+        // The operator's token is for the operator's server: who names another one brings a token, or goes without.
+        None if given_server.is_none() && is_configured_provider && !settings.token_secret.is_empty() => {
+            Some(Token {
+                namespace: Some(&settings.token_namespace)
+                    .filter(|name| !name.is_empty())
+                    .map_or(own, |name| name)
+                    .to_owned(),
+                secret: settings.token_secret.clone(),
+                key: Some(&settings.token_key)
+                    .filter(|key| !key.is_empty())
+                    .map_or("token", |key| key)
+                    .to_owned(),
+            })
+        }
+        None => None,
+    };
+    Ok(From::Forge { provider, server, repository, token })
+}
+
+/// Fetches from repositories. Cheap to clone.
+#[derive(Clone)]
+pub struct Git {
+    outbound: outbound::Client,
+    program: Program,
+    may_read_paths: bool,
+}
+
+impl Git {
+    pub fn new(outbound: outbound::Client) -> Self {
+        Self { outbound, program: Program::new(TOGETHER), may_read_paths: false }
+    }
+
+    /// Takes paths of this machine for repositories, for tests only: whoever may name a path reads what this process can.
+    #[must_use]
+    pub fn with_paths(self) -> Self {
+        Self { may_read_paths: true, ..self }
+    }
+
+    pub(super) async fn resolve(
+        &self,
+        client: &kube::Client,
+        question: &GitQuestion,
+    ) -> Result<Resource, Failure> {
+        let GitQuestion { from, revision, path, timeout } = question;
+        match from {
+            From::Clone { url } => {
+                let (commit, data) = self.clone(url, revision, path, *timeout).await?;
+                Ok(resource(question, url, commit, data, &[(annotations::resolution::URL, url)]))
+            }
+            From::Forge { provider, server, repository, token } => {
+                let token = match token {
+                    Some(token) => Some(read_token(client, token).await?),
+                    None => None,
+                };
+                let forge = forge::connect(*provider, server, token.as_ref(), &self.outbound)?;
+                let commit = forge.commit(repository, revision).await?;
+                let data = forge.file(repository, &commit, path, MAX_DATA).await?;
+                let url = forge.clone_url(repository);
+                let facts = [
+                    (annotations::resolution::ORG, repository.owner()),
+                    (annotations::resolution::REPO, repository.name()),
+                    (annotations::resolution::URL, &url),
+                ];
+                Ok(resource(question, &url, commit.to_string(), data, &facts))
+            }
+        }
+    }
+
+    /// The commit, and the file.
+    async fn clone(
+        &self,
+        url: &str,
+        revision: &str,
+        path: &str,
+        timeout: Duration,
+    ) -> Result<(String, Vec<u8>), Failure> {
+        let limits = Limits { timeout, file: MAX_DATA };
+        let refused = |why: &str| Failure::Permanent(format!("{url}: {why}"));
+        if url.starts_with('/') {
+            if !self.may_read_paths {
+                return Err(refused(
+                    "a path of the resolver's own machine is not read; name an address, as https://git.example/org/repo",
+                ));
+            }
+            return self
+                .program
+                .read(&format!("file://{url}"), "file", revision, path, limits)
+                .await
+                .map_err(|fault| failure(url, fault, None));
+        }
+        let parsed = Url::parse(url).map_err(|_| refused("it is no address"))?;
+        let gateway = Gateway::start(&self.outbound, parsed, MAX_TRANSFER, timeout)
+            .await
+            .map_err(|error| Failure::transient(format!("{url}: {error}")))?;
+        let read = self.program.read(gateway.url(), "http", revision, path, limits).await;
+        read.map_err(|fault| failure(url, fault, gateway.trouble()))
+    }
+}
+
+/// Why there is no file: what went wrong on the way, if something did, else what Git says.
+fn failure(url: &str, fault: Fault, trouble: Option<gateway::Trouble>) -> Failure {
+    match (trouble, fault) {
+        (Some(trouble), _) => {
+            let why = format!("{url}: {trouble}");
+            if trouble.is_transient() { Failure::transient(why) } else { Failure::Permanent(why) }
+        }
+        (None, Fault::Wrong(why)) => Failure::Permanent(format!("{url}: {why}")),
+        (None, Fault::Broken(why)) => Failure::transient(format!("{url}: {why}")),
+    }
+}
+
+async fn read_token(client: &kube::Client, token: &Token) -> Result<Secret<String>, Failure> {
+    let Token { namespace, secret, key } = token;
+    let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(client.clone(), namespace);
+    let found = secrets.get_opt(secret).await.map_err(|error| {
+        Failure::transient(format!("Secret {secret:?} of namespace {namespace:?} cannot be read: {error}"))
+    })?;
+    let missing = || {
+        Failure::Permanent(format!(
+            "there is no Secret {secret:?} with key {key:?} in namespace {namespace:?}"
+        ))
+    };
+    let value = found.and_then(|found| found.data?.remove(key)).ok_or_else(missing)?;
+    let text = Secret::new(String::from_utf8(value.0).map_err(|_| missing())?);
+    Ok(Secret::new(text.expose().trim().to_owned()))
+}
+
+fn resource(
+    question: &GitQuestion,
+    url: &str,
+    commit: String,
+    data: Vec<u8>,
+    facts: &[(fleet_api::AnnotationKey, &str)],
+) -> Resource {
+    use annotations::resolution::{CONTENT_TYPE, PATH, REVISION};
+    let all = [(CONTENT_TYPE, YAML), (REVISION, commit.as_str()), (PATH, question.path.as_str())];
+    let notes = all.iter().chain(facts).map(|(key, value)| (key.as_str().to_owned(), (*value).to_owned()));
+    Resource {
+        data,
+        annotations: notes.collect(),
+        source: RefSource {
+            uri: format!("git+{url}"),
+            digest: [("sha1".to_owned(), commit)].into(),
+            entry_point: question.path.clone(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;
