@@ -97,6 +97,7 @@ const TABLE: &[(&str, &str, [&str; 4])] = &[
     ("managed-gitops.redhat.com", "gitopsdeployments", ["glw"; 4]),
     ("managed-gitops.redhat.com", "gitopsdeploymentsyncruns", ["glw"; 4]),
     ("pipelinesascode.tekton.dev", "repositories", ["glw", "glw", "glw", "glwcupd"]),
+    ("resolution.tekton.dev", "resolutionrequests", ["glw"; 4]),
     ("results.tekton.dev", "logs", ["", "gl", "gl", "gl"]),
     ("results.tekton.dev", "records", ["gl"; 4]),
     ("results.tekton.dev", "results", ["gl"; 4]),
@@ -106,6 +107,7 @@ const TABLE: &[(&str, &str, [&str; 4])] = &[
     ("tekton.dev", "stepactions", ["glw", "glw", "glw", "glwcupd"]),
     ("tekton.dev", "taskruns", ["glw"; 4]),
     ("tekton.dev", "tasks", ["glw", "glw", "glw", "glwcupd"]),
+    ("tekton.dev", "verificationpolicies", ["glw"; 4]),
     ("toolchain.dev.openshift.com", "spacebindingrequests", ["", "", "", "glwcupd"]),
 ];
 
