@@ -52,6 +52,13 @@ async fn new_pod_takes_over_and_writes_nothing_again() -> anyhow::Result<()> {
         component.status.as_ref().is_some_and(|status| status.build_nudged_by == ["one"])
     };
     wait_for(&components, "two", "its nudger in status", DEADLINE, is_nudged).await?;
+    // The model of an Application follows its Components a moment later.
+    let has_both = |application: &Application| {
+        let model = application.status.as_ref().and_then(|status| status.devfile.as_deref());
+        model.is_some_and(|model| model.contains("acme/one") && model.contains("acme/two"))
+    };
+    let applications: Api<Application> = Api::namespaced(client.clone(), &namespace);
+    wait_for(&applications, "steady", "both Components in its model", DEADLINE, has_both).await?;
     let before = versions(&client, &namespace).await?;
 
     let pods_api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
