@@ -7,6 +7,7 @@ pub mod config;
 pub mod conversion;
 pub mod decode;
 pub mod defaults;
+pub mod family;
 pub mod image;
 pub mod live;
 pub mod metrics;

@@ -55,7 +55,7 @@ pub fn workspace_volumes<'a>(workspaces: impl IntoIterator<Item = &'a str>) -> V
     for workspace in workspaces {
         let mut text = workspace.to_owned();
         let name = loop {
-            let hash = format!("{:05x}", fnv1_32(text.as_bytes()));
+            let hash = format!("{:05x}", fnv1a_32(text.as_bytes()));
             let name = format!("ws-{}", &hash[..5]);
             if !names.contains(&name) {
                 break name;
@@ -111,8 +111,8 @@ fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
 }
 
-/// FNV-1, 32 bits, alternative form (FNV-1a).
-fn fnv1_32(bytes: &[u8]) -> u32 {
+/// FNV-1a, 32 bits.
+fn fnv1a_32(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn hashes_are_the_standard_ones() {
-        assert_eq!(fnv1_32(b"a"), 0xe40c_292c);
+        assert_eq!(fnv1a_32(b"a"), 0xe40c_292c);
         assert_eq!(fnv1a_128(b""), 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d);
         assert_eq!(md5(""), "d41d8cd98f00b204e9800998ecf8427e");
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use pipelines_engine_api::pipeline_run::TimeoutFields;
-use pipelines_engine_api::{GoDuration, PipelineRun};
+use pipelines_engine_api::{GoDuration, PipelineRun, TaskRun};
 
 /// The limits of a PipelineRun's parts; `None` is without limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +33,11 @@ impl Limits {
             finally: finally.map_or_else(|| rest(tasks), GoDuration::limit),
         }
     }
+}
+
+/// How long each attempt of a TaskRun may take.
+pub fn of_attempt(run: &TaskRun, default: GoDuration) -> GoDuration {
+    parsed(run.spec.timeout.as_deref()).unwrap_or(default)
 }
 
 fn parsed(text: Option<&str>) -> Option<GoDuration> {

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::param::Param;
+use crate::pipeline::is_zero;
 use crate::pod_template::PodTemplate;
 use crate::reference::TaskRef;
 use crate::result::TaskRunResult;
@@ -232,9 +233,4 @@ pub struct ArtifactValue {
     pub digest: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub uri: String,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero(number: &i64) -> bool {
-    *number == 0
 }

@@ -11,7 +11,7 @@ use pipelines_engine_api::{
 };
 
 use super::progress::Section;
-use crate::pod_template;
+use crate::{family, pod_template};
 
 /// What the TaskRuns of one PipelineRun have in common.
 pub struct Parent<'a> {
@@ -111,9 +111,7 @@ fn annotations_of(
     if let Some(metadata) = overrides.and_then(|spec| spec.metadata.as_ref()) {
         all.extend(metadata.annotations.clone());
     }
-    all.retain(|key, _| {
-        !key.starts_with(annotations::CHAINS_PREFIX) && key != annotations::LAST_APPLIED.as_str()
-    });
+    all.retain(|key, _| !family::is_private(key));
     if task.continues_on_error() {
         all.insert(annotations::PIPELINE_TASK_ON_ERROR.into(), "continue".to_owned());
     }

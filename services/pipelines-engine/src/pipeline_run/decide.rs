@@ -27,7 +27,7 @@ use crate::substitution::Replacements;
 use crate::substitution::pipeline::in_pipeline_task;
 use crate::substitution::task::in_task;
 use crate::timeouts::{self, Limits};
-use crate::{names, params};
+use crate::{family, names, params};
 
 /// All that a decision depends on.
 pub struct Observed<'a> {
@@ -103,20 +103,12 @@ impl<'a> Decision<'a> {
     fn new(observed: &'a Observed<'a>) -> Self {
         let run = observed.run;
         let name = run.metadata.name.as_deref().unwrap_or_default();
-        let owner = OwnerReference {
-            api_version: "tekton.dev/v1".to_owned(),
-            kind: "PipelineRun".to_owned(),
-            name: name.to_owned(),
-            uid: run.metadata.uid.clone().unwrap_or_default(),
-            controller: Some(true),
-            block_owner_deletion: Some(true),
-        };
         Self {
             observed,
             run,
             name,
             namespace: run.metadata.namespace.as_deref().unwrap_or_default(),
-            owner,
+            owner: family::owner(run),
             limits: Limits::of(run, observed.config.defaults.timeout),
             out: Decided { status: run.status.clone().unwrap_or_default(), ..Decided::default() },
         }
@@ -200,14 +192,9 @@ impl<'a> Decision<'a> {
                 return Err(Stop::Waits(Reason::ResolvingPipelineRef, message));
             }
         };
-        let own = |map: &Option<BTreeMap<String, String>>, key: &str| {
-            map.as_ref().is_some_and(|map| map.contains_key(key))
-        };
         let meta = &self.run.metadata;
-        let new_labels = resolved.labels.iter().filter(|(key, _)| !own(&meta.labels, key));
-        self.out.labels.extend(new_labels.map(|(key, value)| (key.clone(), value.clone())));
-        let new_annotations = resolved.annotations.iter().filter(|(key, _)| !own(&meta.annotations, key));
-        self.out.annotations.extend(new_annotations.map(|(key, value)| (key.clone(), value.clone())));
+        self.out.labels.extend(family::new_to(meta.labels.as_ref(), resolved.labels.clone()));
+        self.out.annotations.extend(family::new_to(meta.annotations.as_ref(), resolved.annotations.clone()));
         self.out.labels.insert(labels::PIPELINE.into(), resolved.name.clone());
         let features = &self.observed.config.features;
         self.out.status.provenance = Some(Provenance {

@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 
 use pipelines_engine_api::reasons::PipelineRunReason;
-use pipelines_engine_api::{PipelineRun, PipelineSpec, RefSource, annotations};
+use pipelines_engine_api::{PipelineRun, PipelineSpec, RefSource};
 
 use super::graph::{self, Graph};
 use super::workspaces;
 use crate::catalog::{Asker, Catalog, Failure, Lookup};
-use crate::params;
 use crate::substitution::Replacements;
 use crate::substitution::pipeline::in_pipeline_task;
 use crate::substitution::references::{ResultRef, results_in_value};
+use crate::{family, params};
 
 /// A run that ends before it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,9 +66,7 @@ pub fn find(
     match catalog.pipeline(asker, reference) {
         Lookup::Found(found) => {
             let mut annotations = found.annotations;
-            annotations.retain(|key, _| {
-                key != annotations::LAST_APPLIED.as_str() && !key.starts_with(annotations::CHAINS_PREFIX)
-            });
+            annotations.retain(|key, _| !family::is_private(key));
             Ok(Ok(Resolved {
                 spec: found.spec,
                 name: found.name,

@@ -78,7 +78,7 @@ pub fn claims(
 }
 
 /// The binding with its template replaced by the claim that was made of it.
-fn bound(binding: &WorkspaceBinding, owner_uid: &str) -> WorkspaceBinding {
+pub fn bound(binding: &WorkspaceBinding, owner_uid: &str) -> WorkspaceBinding {
     let mut binding = binding.clone();
     if let Some(template) = binding.volume_claim_template.take() {
         let claim_name = names::claim(template.metadata.name.as_deref(), &binding.name, owner_uid);

@@ -24,7 +24,7 @@ use crate::catalog::{Asker, Catalog, Failure, Found, Lookup};
 use crate::condition::{self, Verdict};
 use crate::config::Config;
 use crate::pipeline_run::workspaces;
-use crate::timeouts;
+use crate::{family, timeouts};
 
 /// How soon a run is looked at again whose pod waits for something that makes no event.
 const SOON: Duration = Duration::from_secs(5);
@@ -157,14 +157,7 @@ impl<'a> Decision<'a> {
             run,
             name,
             namespace: run.metadata.namespace.as_deref().unwrap_or_default(),
-            owner: OwnerReference {
-                api_version: "tekton.dev/v1".to_owned(),
-                kind: "TaskRun".to_owned(),
-                name: name.to_owned(),
-                uid: run.metadata.uid.clone().unwrap_or_default(),
-                controller: Some(true),
-                block_owner_deletion: Some(true),
-            },
+            owner: family::owner(run),
             out: Decided { status: run.status.clone().unwrap_or_default(), ..Decided::default() },
         }
     }
@@ -219,8 +212,7 @@ impl<'a> Decision<'a> {
     }
 
     fn timeout(&self) -> GoDuration {
-        let own = self.run.spec.timeout.as_deref().and_then(|text| text.parse().ok());
-        own.unwrap_or(self.observed.config.defaults.timeout)
+        timeouts::of_attempt(self.run, self.observed.config.defaults.timeout)
     }
 
     fn deadline(&self) -> Option<Timestamp> {
@@ -355,17 +347,10 @@ impl<'a> Decision<'a> {
 
     /// Labels and annotations of the Task that the run does not have itself.
     fn bring(&mut self, labels: BTreeMap<String, String>, annotations: BTreeMap<String, String>) {
-        let has = |map: &Option<BTreeMap<String, String>>, key: &String| {
-            map.as_ref().is_some_and(|map| map.contains_key(key))
-        };
         let meta = &self.run.metadata;
-        self.out.labels.extend(labels.into_iter().filter(|(key, _)| !has(&meta.labels, key)));
-        let is_private = |key: &str| {
-            key == annotations::LAST_APPLIED.as_str() || key.starts_with(annotations::CHAINS_PREFIX)
-        };
-        self.out.annotations.extend(
-            annotations.into_iter().filter(|(key, _)| !has(&meta.annotations, key) && !is_private(key)),
-        );
+        self.out.labels.extend(family::new_to(meta.labels.as_ref(), labels));
+        let handed_on = family::new_to(meta.annotations.as_ref(), annotations);
+        self.out.annotations.extend(handed_on.filter(|(key, _)| !family::is_private(key)));
     }
 
     fn wait_for<T>(&mut self, lookup: Lookup<T>, reason: Reason) -> Stop {

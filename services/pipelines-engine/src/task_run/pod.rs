@@ -22,7 +22,7 @@ use k8s_openapi::api::core::v1::{
     NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, PreferredSchedulingTerm, SeccompProfile,
     SecurityContext, Volume, VolumeMount,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use pipelines_engine_api::reasons::TaskRunReason;
 use pipelines_engine_api::{PodTemplate, TaskRun, TaskSpec, annotations, labels};
 
@@ -34,7 +34,7 @@ use self::volumes::{Entrypoint, Workspace};
 use super::prepare::{Fault, step_name};
 use crate::config::Config;
 use crate::timeouts;
-use crate::{names, pod_template};
+use crate::{family, names, pod_template};
 
 /// The longest that a pod can be given, in seconds.
 const NO_DEADLINE: i64 = 2_147_483_647;
@@ -88,7 +88,7 @@ pub fn make(plan: &Plan<'_>) -> Result<Made, Fault> {
     let Plan { run, spec, config, .. } = plan;
     let name = names::pod(run.metadata.name.as_deref().unwrap_or_default(), plan.attempt);
     let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
-    let owner = owner(run);
+    let owner = family::owner(*run);
     let template = pod_template::merge(run.spec.pod_template.as_ref(), config.defaults.pod_template.as_ref())
         .unwrap_or_default();
     let waits = waits_for_sidecars(spec, config);
@@ -148,8 +148,7 @@ pub fn make(plan: &Plan<'_>) -> Result<Made, Fault> {
         Entrypoint::InitContainer { image } => Some(vec![prepare(image, config)]),
         Entrypoint::ImageVolume { .. } | Entrypoint::ConfigMap { .. } => None,
     };
-    let timeout =
-        run.spec.timeout.as_deref().and_then(|text| text.parse().ok()).unwrap_or(config.defaults.timeout);
+    let timeout = timeouts::of_attempt(run, config.defaults.timeout);
     let pod = Pod {
         metadata: ObjectMeta {
             name: Some(name),
@@ -172,17 +171,6 @@ pub fn make(plan: &Plan<'_>) -> Result<Made, Fault> {
         status: None,
     };
     Ok(Made { pod, config_map })
-}
-
-fn owner(run: &TaskRun) -> OwnerReference {
-    OwnerReference {
-        api_version: "tekton.dev/v1".to_owned(),
-        kind: "TaskRun".to_owned(),
-        name: run.metadata.name.clone().unwrap_or_default(),
-        uid: run.metadata.uid.clone().unwrap_or_default(),
-        controller: Some(true),
-        block_owner_deletion: Some(true),
-    }
 }
 
 /// One and a half times the timeout: the engine ends the run before, and the kubelet if there is no engine.
@@ -415,14 +403,6 @@ fn with_node(affinity: Option<Affinity>, node: Option<&Node>) -> Option<Affinity
             .push(PreferredSchedulingTerm { preference: term, weight: 100 });
     }
     Some(affinity)
-}
-
-/// When an attempt that began at `start` is over.
-pub fn timeout_of(run: &TaskRun, config: &Config) -> Option<jiff::Timestamp> {
-    let timeout =
-        run.spec.timeout.as_deref().and_then(|text| text.parse().ok()).unwrap_or(config.defaults.timeout);
-    let start = run.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0);
-    timeouts::deadline(start, timeout.limit())
 }
 
 #[cfg(test)]

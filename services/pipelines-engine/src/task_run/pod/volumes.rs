@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{
 use pipelines_engine_api::{WorkspaceBinding, WorkspaceDeclaration, annotations};
 
 use crate::names;
+use crate::pipeline_run::workspaces;
 
 /// How the entrypoint gets into the pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,21 +172,14 @@ pub fn workspaces(
 }
 
 fn source(binding: &WorkspaceBinding, owner_uid: &str) -> Volume {
-    let mut claim = binding.persistent_volume_claim.clone();
-    if let Some(template) = &binding.volume_claim_template {
-        let claim_name = names::claim(template.metadata.name.as_deref(), &binding.name, owner_uid);
-        claim = Some(k8s_openapi::api::core::v1::PersistentVolumeClaimVolumeSource {
-            claim_name,
-            read_only: None,
-        });
-    }
+    let binding = workspaces::bound(binding, owner_uid);
     Volume {
-        persistent_volume_claim: claim,
-        empty_dir: binding.empty_dir.clone(),
-        config_map: binding.config_map.clone(),
-        secret: binding.secret.clone(),
-        projected: binding.projected.clone(),
-        csi: binding.csi.clone(),
+        persistent_volume_claim: binding.persistent_volume_claim,
+        empty_dir: binding.empty_dir,
+        config_map: binding.config_map,
+        secret: binding.secret,
+        projected: binding.projected,
+        csi: binding.csi,
         ..Volume::default()
     }
 }
