@@ -330,7 +330,7 @@ impl Worker {
 }
 
 /// An error and its sources, `: ` in between, credentials taken out.
-pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -69,9 +69,3 @@ pub fn unversioned<K: Resource<DynamicType = ()>>(object: &K, body: Value) -> Wr
 pub fn strategic<K: Resource<DynamicType = ()>>(object: &K, body: Value) -> Write {
     Write::patch(object, PatchKind::Strategic, body)
 }
-
-/// An error with its sources, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    std::iter::once(error.to_string()).chain(sources.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
-}

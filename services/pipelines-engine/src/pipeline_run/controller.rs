@@ -130,7 +130,7 @@ fn could_not(run: &PipelineRun, decided: &mut Decided, error: &WriteError, now: 
 /// A child can never be made.
 fn failed(decided: &mut Decided, write: &Write, error: &WriteError, now: jiff::Timestamp) {
     let status: &mut PipelineRunStatus = &mut decided.status;
-    let message = format!("error creating {}: {}", write.key(), writes::chain(error));
+    let message = format!("error creating {}: {}", write.key(), fleet::controller::chain(error));
     status.completion_time = Some(Time(now));
     condition::set(&mut status.conditions, Verdict::False, Reason::CreateRunFailed.to_string(), message, now);
     decided.wake = None;
