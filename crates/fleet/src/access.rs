@@ -88,6 +88,8 @@ pub struct Attributes {
     subresource: Option<String>,
     scope: Scope,
     name: Option<String>,
+    /// Of an endpoint that is no resource (`nonResourceURLs`). Then there is no group, resource, name or scope.
+    path: Option<String>,
 }
 
 impl Attributes {
@@ -101,7 +103,14 @@ impl Attributes {
             subresource: None,
             scope,
             name: None,
+            path: None,
         }
+    }
+
+    /// An endpoint that is no resource, as `/metrics`: `nonResourceURLs` of a ClusterRole. `path` is one of ours, never
+    /// what a request says; `verb` is its method in small letters.
+    pub fn endpoint(verb: &str, path: &'static str) -> Self {
+        Self { path: Some(path.to_owned()), ..Self::new(verb, "", "", Scope::All) }
     }
 
     #[must_use]
@@ -137,6 +146,7 @@ impl Attributes {
             &optional(&self.subresource),
             self.namespace(),
             &optional(&self.name),
+            &optional(&self.path),
         ];
         for field in fields {
             // With lengths, or ("ab", "c") would be ("a", "bc").
@@ -160,7 +170,7 @@ struct Inner {
 
 impl Access {
     /// `audience` is what a token must have been issued for, as the service's name: one that was given to another
-    /// service is no key to this one.
+    /// service is no key to this one. Empty for tokens of the API server itself, where clients cannot ask for others.
     pub fn new(
         client: Client,
         audience: impl Into<String>,

@@ -26,7 +26,7 @@ pub enum Error {
 }
 
 /// Connects to the cluster of `kubeconfig`, or else the one of the pod or of `~/.kube/config`.
-pub(crate) async fn connect(
+pub async fn connect(
     service: &'static str,
     kubeconfig: Option<&Path>,
     registry: &Registry,

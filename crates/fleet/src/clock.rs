@@ -21,6 +21,11 @@ impl Clock {
         Self(Arc::new(move || truncate(at)))
     }
 
+    /// A clock that somebody sets, for tests.
+    pub fn from_fn(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(move || truncate(now())))
+    }
+
     pub fn now(&self) -> Timestamp {
         (self.0)()
     }

@@ -132,7 +132,7 @@ impl Controller {
     /// As [`Self::reads_changes`], `delay` later: what changes in between is looked at together. For keys that many
     /// objects lead to.
     pub fn reads_changes_after<K: Stored>(
-        mut self,
+        self,
         store: &Store<K>,
         delay: Duration,
         keys_of: impl Fn(&Change<K>) -> Vec<ObjectKey> + Send + Sync + 'static,
@@ -147,6 +147,12 @@ impl Controller {
                 }
             }
         });
+        self.consults(store)
+    }
+
+    /// Begins only once `store` is synced, whose changes wake nothing: for what is looked up when a key is reconciled
+    /// anyway, such as settings. Before that, what is absent from it proves nothing.
+    pub fn consults<K: Stored>(mut self, store: &Store<K>) -> Self {
         let store = store.clone();
         self.sources.push(async move { store.synced().await }.boxed());
         self

@@ -59,12 +59,12 @@ impl Readiness {
 }
 
 /// A bound address, so that a taken port ends the start and not the run.
-pub(crate) async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
+pub async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
     TcpListener::bind(address).await.map_err(|source| BindError { flag, address, source })
 }
 
 /// Serves `/healthz` and `/readyz` until `cancel`.
-pub(crate) async fn serve_health(
+pub async fn serve_health(
     listener: TcpListener,
     readiness: Readiness,
     cancel: CancellationToken,
@@ -91,8 +91,12 @@ pub(crate) async fn serve_metrics(
     registry: Registry,
     cancel: CancellationToken,
 ) -> std::io::Result<()> {
-    let app = Router::new().route("/metrics", get(metrics)).with_state(registry);
-    axum::serve(listener, app).with_graceful_shutdown(cancel.cancelled_owned()).await
+    axum::serve(listener, metrics_routes(registry)).with_graceful_shutdown(cancel.cancelled_owned()).await
+}
+
+/// `/metrics`, for a server that asks for more than the one above.
+pub fn metrics_routes(registry: Registry) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(registry)
 }
 
 async fn metrics(State(registry): State<Registry>) -> Response {

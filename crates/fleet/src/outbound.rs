@@ -22,6 +22,7 @@ mod request;
 mod resolve;
 mod response;
 mod retry;
+mod roots;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ use rustls::ClientConfig;
 pub use url::Url;
 
 use crate::clock::Clock;
+pub use address::{Reach, reach};
 use budget::{Budgets, Limits};
 pub use error::Error;
 pub use guard::{AllowList, BadEntry, DenyList, Refusal};
@@ -46,6 +48,7 @@ use metrics::Metrics;
 pub use request::{Credential, Request};
 use resolve::{Guarded, Lookup};
 pub use response::{Response, Streaming};
+pub use roots::Roots;
 pub use trust::TrustError;
 use trust::{Authorities, Bundle};
 
@@ -129,7 +132,9 @@ struct Connections {
     by_address: reqwest::Client,
     by_name: reqwest::Client,
     /// What was read of the bundle for these.
-    trusted: Option<Authorities>,
+    bundle: Option<Authorities>,
+    /// What was named while the process runs.
+    further: Authorities,
 }
 
 impl Client {
@@ -164,7 +169,8 @@ impl Client {
             ),
             _ => {}
         }
-        let connections = Connections::new(&agent, &guard, &lookup, timing, &platform, trusted)?;
+        let further = Authorities::default();
+        let connections = Connections::new(&agent, &guard, &lookup, timing, &platform, trusted, further)?;
         Ok(Self(Arc::new(Inner {
             agent,
             guard,
@@ -200,13 +206,25 @@ impl Client {
         }
     }
 
+    /// Trusts these authorities (PEM) beside all others, in place of those of the last call; none if it is blank. For what a
+    /// service reads of its configuration while it runs. On an error nothing changes.
+    pub fn trust_further(&self, pem: &str) -> Result<(), BuildError> {
+        let further = if pem.trim().is_empty() {
+            Authorities::default()
+        } else {
+            Authorities::parse(pem.as_bytes()).map_err(TrustError::Further)?
+        };
+        self.0.trust(|connections| (connections.bundle.clone(), further))
+    }
+
     async fn read_bundle_again(&self) -> Result<(), String> {
         let Some(bundle) = self.0.bundle.clone() else { return Ok(()) };
         let read =
             tokio::task::spawn_blocking(move || bundle.read()).await.map_err(|error| error.to_string())?;
         match read {
             Ok(Some(authorities)) => {
-                self.0.trust(authorities).map_err(|error| crate::controller::chain(&error))
+                let trusted = self.0.trust(|connections| (Some(authorities), connections.further.clone()));
+                trusted.map_err(|error| crate::controller::chain(&error))
             }
             // Not there yet, or taken away with the ConfigMap.
             Ok(None) => Ok(()),
@@ -216,21 +234,28 @@ impl Client {
 }
 
 impl Inner {
-    fn trust(&self, authorities: Authorities) -> Result<(), BuildError> {
-        if self.http.read().trusted.as_ref() == Some(&authorities) {
+    /// `choose` says what of the bundle, and what further, is trusted from now on.
+    fn trust(
+        &self,
+        choose: impl FnOnce(&Connections) -> (Option<Authorities>, Authorities),
+    ) -> Result<(), BuildError> {
+        // Held while the new ones are made, so that nobody's choice is lost.
+        let mut http = self.http.write();
+        let (bundle, further) = choose(&http);
+        if http.bundle == bundle && http.further == further {
             return Ok(());
         }
-        let count = authorities.count();
-        let connections = Connections::new(
+        let (of_bundle, of_further) = (bundle.as_ref().map_or(0, Authorities::count), further.count());
+        *http = Connections::new(
             &self.agent,
             &self.guard,
             &self.lookup,
             self.timing,
             &self.platform,
-            Some(authorities),
+            bundle,
+            further,
         )?;
-        *self.http.write() = connections;
-        tracing::info!(count, "Read certificate authorities of --ca-bundle");
+        tracing::info!(of_bundle, of_further, "Trusts other certificate authorities");
         Ok(())
     }
 }
@@ -242,9 +267,10 @@ impl Connections {
         lookup: &Lookup,
         timing: Timing,
         platform: &Authorities,
-        trusted: Option<Authorities>,
+        bundle: Option<Authorities>,
+        further: Authorities,
     ) -> Result<Self, BuildError> {
-        let all: Vec<&Authorities> = std::iter::once(platform).chain(&trusted).collect();
+        let all: Vec<&Authorities> = [platform, &further].into_iter().chain(&bundle).collect();
         let tls = trust::client_config(&all).map_err(TrustError::Tls)?;
         let client = |permit, tls: &ClientConfig| {
             reqwest::Client::builder()
@@ -266,7 +292,8 @@ impl Connections {
         Ok(Self {
             by_address: client(Permit::ByAddress, &tls)?,
             by_name: client(Permit::ByName, &tls)?,
-            trusted,
+            bundle,
+            further,
         })
     }
 }

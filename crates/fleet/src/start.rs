@@ -72,15 +72,22 @@ where
     run(args, fleet).await.map_err(Into::into)
 }
 
-fn stop_on_signal(stop: CancellationToken) -> Result<(), Error> {
+/// Cancels `stop` on SIGTERM or SIGINT. The second one ends the process at once, with 1: somebody is in a hurry.
+pub fn stop_on_signal(stop: CancellationToken) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signal)?;
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        let mut next = async || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        next().await;
         stop.cancel();
+        next().await;
+        tracing::warn!("Stopped by a second signal, with work in hand");
+        std::process::exit(1);
     });
     Ok(())
 }

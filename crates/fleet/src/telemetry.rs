@@ -1,5 +1,6 @@
 //! Logs on standard error, traces to an OTLP collector.
 
+use std::fmt;
 use std::io::IsTerminal as _;
 
 use opentelemetry::KeyValue;
@@ -7,7 +8,10 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::fmt::format::{Format, Json, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
@@ -60,6 +64,55 @@ pub(crate) fn start(service: &'static str, args: &Args) -> Result<Telemetry, Err
     // An error means that there is one already: a second service in one process, as tests have, shares its log.
     let _ = tracing_subscriber::registry().with(traces).with(log.with_filter(filter)).try_init();
     Ok(Telemetry(provider))
+}
+
+/// Sets up logging alone, for a program without traces. Each line of JSON begins with `fields`.
+pub fn log(format: LogFormat, filter: &str, fields: &[(&str, &str)]) -> Result<(), Error> {
+    let filter = EnvFilter::builder()
+        .parse(filter)
+        .map_err(|source| Error::Filter { value: filter.to_owned(), source })?;
+    let log = match format {
+        LogFormat::Json => {
+            let lines = tracing_subscriber::fmt::format().json().flatten_event(true).with_current_span(false);
+            let prefix: Vec<String> =
+                fields.iter().map(|(name, value)| format!("{name:?}:{value:?},")).collect();
+            tracing_subscriber::fmt::layer()
+                .json()
+                .event_format(Prefixed { lines: lines.with_span_list(false), prefix: prefix.concat() })
+                .with_writer(std::io::stderr)
+                .boxed()
+        }
+        LogFormat::Text => tracing_subscriber::fmt::layer()
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_writer(std::io::stderr)
+            .boxed(),
+    };
+    let _ = tracing_subscriber::registry().with(log.with_filter(filter)).try_init();
+    Ok(())
+}
+
+/// JSON objects with the same members in front of each.
+struct Prefixed {
+    lines: Format<Json>,
+    prefix: String,
+}
+
+impl<S, N> FormatEvent<S, N> for Prefixed
+where
+    S: tracing::Subscriber + for<'lookup> LookupSpan<'lookup>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> fmt::Result {
+        let mut line = String::with_capacity(512);
+        self.lines.format_event(context, Writer::new(&mut line), event)?;
+        let rest = line.strip_prefix('{').unwrap_or(&line);
+        write!(writer, "{{{}{rest}", self.prefix)
+    }
 }
 
 fn exporter(service: &'static str, url: &str) -> Result<SdkTracerProvider, Error> {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use k8s_openapi::api::authorization::v1::{
+    NonResourceAttributes, ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
+};
 use kube::Client;
 use kube::api::{Api, PostParams};
 use tokio::sync::Semaphore;
@@ -43,7 +45,8 @@ impl Reviewer {
         let review = TokenReview {
             spec: TokenReviewSpec {
                 token: Some(token.expose().clone()),
-                audiences: Some(vec![self.audience.clone()]),
+                // Without, the API server takes its own.
+                audiences: (!self.audience.is_empty()).then(|| vec![self.audience.clone()]),
             },
             ..TokenReview::default()
         };
@@ -59,7 +62,11 @@ impl Reviewer {
                 uid: caller.uid.clone(),
                 groups: Some(caller.groups.clone()),
                 extra: Some(caller.extra.clone()),
-                resource_attributes: Some(ResourceAttributes {
+                non_resource_attributes: what.path.as_ref().map(|path| NonResourceAttributes {
+                    path: Some(path.clone()),
+                    verb: Some(what.verb.clone()),
+                }),
+                resource_attributes: what.path.is_none().then(|| ResourceAttributes {
                     verb: Some(what.verb.clone()),
                     group: Some(what.group.clone()),
                     resource: Some(what.resource.clone()),
@@ -68,7 +75,6 @@ impl Reviewer {
                     name: what.name.clone(),
                     ..ResourceAttributes::default()
                 }),
-                ..SubjectAccessReviewSpec::default()
             },
             ..SubjectAccessReview::default()
         };
@@ -80,7 +86,8 @@ impl Reviewer {
     fn identity(&self, reviewed: TokenReview, key: Key) -> Option<Identity> {
         let status = reviewed.status?;
         // A server that does not know of audiences answers without: then the token may be meant for anybody.
-        let is_for_us = status.audiences.is_some_and(|audiences| audiences.contains(&self.audience));
+        let is_for_us = self.audience.is_empty()
+            || status.audiences.is_some_and(|audiences| audiences.contains(&self.audience));
         if status.authenticated != Some(true)
             || status.error.is_some_and(|error| !error.is_empty())
             || !is_for_us

@@ -19,7 +19,8 @@ const SOON: Duration = Duration::from_secs(1);
 /// Serves with `tls.crt` and `tls.key` of one directory (`--webhook-cert-dir`), and notices when they change.
 /// Whoever writes the files has to see to `caBundle`, too.
 pub struct Directory {
-    path: PathBuf,
+    certificate: PathBuf,
+    key: PathBuf,
     every: Duration,
     published: watch::Sender<Option<Arc<CertificateBundle>>>,
 }
@@ -28,13 +29,24 @@ pub struct Directory {
 enum Error {
     #[error("read {path}", path = path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("the webhook certificate in {path} cannot be used", path = path.display())]
+    #[error("the serving certificate in {path} cannot be used", path = path.display())]
     Invalid { path: PathBuf, source: Invalid },
 }
 
 impl Directory {
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), every: EVERY, published: watch::channel(None).0 }
+        let path = path.into();
+        Self::files(path.join("tls.crt"), path.join("tls.key"))
+    }
+
+    /// Two files, wherever they are.
+    pub fn files(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        Self {
+            certificate: certificate.into(),
+            key: key.into(),
+            every: EVERY,
+            published: watch::channel(None).0,
+        }
     }
 
     /// Time between two looks at the files, 10 s if not set.
@@ -64,7 +76,7 @@ impl Directory {
                     if complaint != error.to_string() {
                         complaint = error.to_string();
                         let error = &error as &dyn std::error::Error;
-                        tracing::warn!(error, "Waiting for a webhook certificate");
+                        tracing::warn!(error, "Waiting for a serving certificate");
                     }
                 }
             }
@@ -76,18 +88,18 @@ impl Directory {
     }
 
     async fn read(&self) -> Result<CertificateBundle, Error> {
-        let key = Secret::new(read(&self.path.join("tls.key")).await?);
-        let certificate = read(&self.path.join("tls.crt")).await?;
+        let key = Secret::new(read(&self.key).await?);
+        let certificate = read(&self.certificate).await?;
         // Files read across a swap do not fit each other, and are read again.
         CertificateBundle::parse(String::new(), certificate, key)
-            .map_err(|source| Error::Invalid { path: self.path.clone(), source })
+            .map_err(|source| Error::Invalid { path: self.certificate.clone(), source })
     }
 
     fn publish(&self, bundle: CertificateBundle) {
         self.published.send_if_modified(|published| {
             let differs = published.as_deref() != Some(&bundle);
             if differs {
-                tracing::info!(path = %self.path.display(), not_after = %bundle.not_after, "Read a webhook certificate");
+                tracing::info!(path = %self.certificate.display(), not_after = %bundle.not_after, "Read a serving certificate");
                 *published = Some(Arc::new(bundle));
             }
             differs

@@ -231,6 +231,30 @@ async fn looks_together_at_what_changes_within_the_delay() {
 }
 
 #[tokio::test]
+async fn begins_when_what_it_consults_is_known() {
+    let bench = Bench::new();
+    let settings = Store::<ConfigMap>::new(|_| {}, Vec::new());
+    let known = settings.clone();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&seen);
+    let runner = Controller::new("test", bench.queue.clone()).of(&bench.store).consults(&settings).reconcile(
+        move |_| {
+            noted.lock().push(known.is_synced());
+            async { Ok::<_, Failed>(Wake::OnChange) }
+        },
+    );
+    bench.object("a", 1);
+    bench.store.mark_synced();
+    tokio::spawn(runner.run(4, Clock::system(), bench.metrics.clone(), async {}, bench.stop.clone()));
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    settings.mark_synced();
+    until(|| !seen.lock().is_empty()).await;
+    assert_eq!(*seen.lock(), [true]);
+}
+
+#[tokio::test]
 async fn counts_under_the_names_of_dashboards() {
     let bench = Bench::new();
     let _run = bench.start(|_| async { Ok(Wake::After(Duration::from_mins(1))) });

@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// Whom an address reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub enum Reach {
     /// Anybody on the internet.
     Public,
     /// Something of ours or of our neighbours: only by permission.
@@ -63,7 +63,7 @@ fn parsed<N: std::str::FromStr<Err: std::fmt::Debug>>(table: &[(&str, Reach)]) -
 }
 
 /// Whom `address` reaches.
-pub(super) fn reach(address: IpAddr) -> Reach {
+pub fn reach(address: IpAddr) -> Reach {
     match real(address) {
         IpAddr::V4(address) => {
             V4.iter().find(|(net, _)| net.contains(&address)).map_or(Reach::Public, |(_, reach)| *reach)

@@ -17,6 +17,8 @@ pub enum TrustError {
     NoFolder { path: PathBuf },
     #[error("--ca-bundle (CA_BUNDLE) {path}: {reason}", path = path.display())]
     Invalid { path: PathBuf, reason: &'static str },
+    #[error("further certificate authorities: {0}")]
+    Further(&'static str),
     #[error(
         "no certificate authority to trust: the machine has none (SSL_CERT_FILE, /etc/ssl/certs), and no --ca-bundle \
          (CA_BUNDLE) names any"
@@ -37,6 +39,21 @@ pub(super) struct Bundle {
 pub(super) struct Authorities(Vec<CertificateDer<'static>>);
 
 impl Authorities {
+    /// All of a PEM; an error says what is wrong with it.
+    pub(super) fn parse(pem: &[u8]) -> Result<Self, &'static str> {
+        let authorities = CertificateDer::pem_slice_iter(pem)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| "is damaged: expected certificates in PEM (-----BEGIN CERTIFICATE-----)")?;
+        if authorities.is_empty() {
+            return Err("holds no certificate: expected PEM (-----BEGIN CERTIFICATE-----)");
+        }
+        let usable = RootCertStore::empty().add_parsable_certificates(authorities.iter().cloned()).0;
+        if usable == 0 {
+            return Err("holds no certificate that can be trusted as an authority (X.509)");
+        }
+        Ok(Self(authorities))
+    }
+
     pub(super) fn count(&self) -> usize {
         self.0.len()
     }
@@ -66,18 +83,9 @@ impl Bundle {
             }
             Err(source) => return Err(TrustError::Read { path: self.path.clone(), source }),
         };
-        let invalid = |reason| TrustError::Invalid { path: self.path.clone(), reason };
-        let authorities = CertificateDer::pem_slice_iter(&pem)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| invalid("is damaged: expected certificates in PEM (-----BEGIN CERTIFICATE-----)"))?;
-        if authorities.is_empty() {
-            return Err(invalid("holds no certificate: expected PEM (-----BEGIN CERTIFICATE-----)"));
-        }
-        let usable = RootCertStore::empty().add_parsable_certificates(authorities.iter().cloned()).0;
-        if usable == 0 {
-            return Err(invalid("holds no certificate that can be trusted as an authority (X.509)"));
-        }
-        Ok(Some(Authorities(authorities)))
+        Authorities::parse(&pem)
+            .map(Some)
+            .map_err(|reason| TrustError::Invalid { path: self.path.clone(), reason })
     }
 }
 

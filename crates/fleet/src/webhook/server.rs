@@ -1,32 +1,27 @@
 //! The HTTPS server: limits before anything is read, and certificates that change under open connections.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::future::{Ready, ready};
-use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::future::RouteFuture;
 use axum::routing::post;
 use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsConfig, from_tcp_rustls};
 use http::{StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
-use tower::{Service, service_fn};
+use tower::service_fn;
 
 use super::Error;
 use super::hook::Hook;
 use super::metrics::Metrics;
 use crate::certificate::Certificates;
+use crate::http::{capped, follow};
 
 /// Of all reviews that are being read and answered. More is turned away, not queued: the API server waits.
 const BYTES_IN_FLIGHT: usize = 64 * 1024 * 1024;
@@ -35,6 +30,8 @@ const CONNECTIONS: usize = 256;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// From the end of the header to the answer. Our configurations have the API server wait 5 s.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// What is late by its own deadline is counted; the connection's comes after.
+const SLACK: Duration = Duration::from_secs(5);
 /// For requests in hand when the server has to end.
 const GRACE: Duration = Duration::from_secs(10);
 const PING_EVERY: Duration = Duration::from_secs(30);
@@ -103,7 +100,7 @@ impl Server {
         server.http_builder().http2().keep_alive_interval(PING_EVERY).keep_alive_timeout(HEADER_TIMEOUT);
 
         self.ready.send_replace(true);
-        let serving = server.serve(service_fn(capped(self.router)));
+        let serving = server.serve(service_fn(capped(self.router, CONNECTIONS, DEADLINE + SLACK)));
         tokio::pin!(serving);
         let ended = tokio::select! {
             ended = &mut serving => ended,
@@ -116,57 +113,6 @@ impl Server {
         };
         self.ready.send_replace(false);
         ended.map_err(failed)
-    }
-}
-
-/// Takes up each new certificate for the connections to come.
-async fn follow(certificates: &mut Certificates, tls: &RustlsConfig) -> Infallible {
-    // An error is the end of the source: what is there goes on being served.
-    while certificates.changed().await.is_ok() {
-        let bundle = certificates.borrow_and_update().clone();
-        match bundle.map(|bundle| bundle.server_config()) {
-            Some(Ok(config)) => tls.reload_from_config(Arc::new(config)),
-            Some(Err(error)) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, "The new webhook certificate cannot be used");
-            }
-            None => {}
-        }
-    }
-    std::future::pending().await
-}
-
-/// Gives each connection a service that counts against [`CONNECTIONS`] as long as the connection lives.
-fn capped(router: Router) -> impl FnMut(SocketAddr) -> Ready<io::Result<Connection>> {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS));
-    move |_peer| {
-        let permit = permits.clone().try_acquire_owned();
-        ready(
-            permit
-                .map_err(|_| io::Error::other("too many connections"))
-                .map(|permit| Connection { router: router.clone(), _permit: Arc::new(permit) }),
-        )
-    }
-}
-
-#[derive(Clone)]
-struct Connection {
-    router: Router,
-    _permit: Arc<OwnedSemaphorePermit>,
-}
-
-impl Service<http::Request<Incoming>> for Connection {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = RouteFuture<Infallible>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // A router is always ready.
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
-        self.router.call(request)
     }
 }
 
@@ -197,6 +143,8 @@ fn too_large(largest: usize) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use axum::body::{Body, Bytes};
     use futures::FutureExt as _;
     use futures::future::BoxFuture;
@@ -254,18 +202,5 @@ mod tests {
         drop(taken);
         let response = answer(&Count, &in_flight, request(Some(3 * MIB), 3 * MIB)).await;
         assert_eq!(response.status(), StatusCode::OK);
-    }
-
-    #[tokio::test]
-    async fn caps_connections() {
-        let mut connect = capped(Router::new());
-        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let mut open = Vec::new();
-        for _ in 0..CONNECTIONS {
-            open.push(connect(peer).await.unwrap());
-        }
-        assert!(connect(peer).await.is_err());
-        open.pop();
-        assert!(connect(peer).await.is_ok());
     }
 }

@@ -83,6 +83,36 @@ async fn follows_the_bundle_as_it_is_mounted() {
 }
 
 #[tokio::test]
+async fn further_authorities_stand_beside_the_bundle_until_others_are_named() {
+    let world = World::new();
+    let forge = world.says("127.0.0.1", &["forge.test"], 200, &[], "");
+    let another = Authority::new("another").unwrap();
+    std::fs::write(world.bundle(), another.cert_pem()).unwrap();
+    let client = world.client("forge.test");
+    call(&client, &forge).await.unwrap_err();
+    client.trust_further(world.authority.cert_pem()).unwrap();
+    call(&client, &forge).await.unwrap();
+
+    let error = client.trust_further("no PEM").unwrap_err().to_string();
+    assert!(error.contains("holds no certificate"), "{error}");
+    call(&client, &forge).await.unwrap();
+
+    // Neither forgets what the other has read.
+    std::fs::write(world.bundle(), Authority::new("third").unwrap().cert_pem()).unwrap();
+    client.read_bundle_again().await.unwrap();
+    call(&client, &forge).await.unwrap();
+    std::fs::write(world.bundle(), world.authority.cert_pem()).unwrap();
+    client.read_bundle_again().await.unwrap();
+    client.trust_further("\n").unwrap();
+    call(&client, &forge).await.unwrap();
+
+    std::fs::write(world.bundle(), another.cert_pem()).unwrap();
+    client.read_bundle_again().await.unwrap();
+    let refused = call(&client, &forge).await;
+    assert!(matches!(refused, Err(Error::Connect { .. })), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_bundle_that_cannot_be_used_ends_the_start() {
     let world = World::new();
     std::fs::write(world.bundle(), "").unwrap();
