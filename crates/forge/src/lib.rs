@@ -12,6 +12,7 @@ mod gitea;
 mod github;
 mod gitlab;
 mod http_api;
+pub mod signature;
 
 pub use contents::{Commit, Contents, InvalidRepository, Provider, Repository, connect};
 pub use error::Error;

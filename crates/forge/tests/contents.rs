@@ -1,14 +1,11 @@
 //! Reads files of forges, by the client that services use.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-use axum::Json;
-use axum::extract::{Path, RawQuery};
-use axum::routing::get;
 use fleet::Secret;
 use fleet::outbound::{self, Options, Url};
 use forge::{Contents, Error, Provider, Repository, connect};
-use http::{HeaderMap, StatusCode};
 use testkit::forge::{GitHub, GitLab, Model, Visibility};
+use testkit::gitea::{Gitea, NewUser, Push};
 use testkit::pki::Authority;
 
 const TASK: &str = "tasks/build.yaml";
@@ -89,39 +86,30 @@ async fn reads_gitlab() {
     hides(&*world.connect(Provider::GitLab, gitlab.url(), None)).await;
 }
 
-/// The two calls of Gitea that are used, as its API has them.
-fn gitea(commit: &'static str) -> axum::Router {
-    let may = |headers: &HeaderMap| headers.get("authorization").is_some_and(|token| token == "token t");
-    let commits = move |headers: HeaderMap, Path(revision): Path<String>| async move {
-        let is_known = ["feature/x", commit].contains(&revision.as_str());
-        if may(&headers) && is_known {
-            Ok(Json(serde_json::json!({"sha": commit})))
-        } else {
-            Err(StatusCode::NOT_FOUND)
-        }
-    };
-    let raw = move |headers: HeaderMap, Path(path): Path<String>, RawQuery(query): RawQuery| async move {
-        let is_there = path == TASK && query == Some(format!("ref={commit}"));
-        if may(&headers) && is_there { Ok("kind: Task") } else { Err(StatusCode::NOT_FOUND) }
-    };
-    axum::Router::new()
-        .route("/api/v1/repos/dev/tasks/git/commits/{revision}", get(commits))
-        .route("/api/v1/repos/dev/tasks/raw/{*path}", get(raw))
-}
-
 #[tokio::test]
 async fn reads_gitea() {
-    let commit = "8cc5aef17d528ca5ab893dd430004fec8bf9beaa";
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let server = format!("http://{}", listener.local_addr().unwrap());
-    let serving = tokio::spawn(async move { axum::serve(listener, gitea(commit)).await });
-    let world = world(&server);
-    let forge = world.connect(Provider::Gitea, &server, Some("t"));
-    reads(&*forge, commit).await;
-    hides(&*world.connect(Provider::Gitea, &server, None)).await;
+    let world = world("localhost");
+    let gitea = Gitea::start(&world.authority).await.unwrap();
+    let scene = gitea.client().unwrap();
+    scene
+        .ensure_user(&NewUser { name: "dev", password: "a password", is_administrator: false })
+        .await
+        .unwrap();
+    scene.ensure_repository("dev/tasks", true).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("tasks")).unwrap();
+    std::fs::write(folder.path().join(TASK), "kind: Task").unwrap();
+    let push =
+        Push { repository: "dev/tasks", branch: "feature/x", folder: folder.path(), message: "Add a task" };
+    let commit = scene.push(&push).await.unwrap();
+    let token = scene.new_token("dev", "reader", &["read:repository"]).await.unwrap();
+
+    let forge = world.connect(Provider::Gitea, gitea.url(), Some(&token));
+    reads(&*forge, commit.commit()).await;
+    hides(&*world.connect(Provider::Gitea, gitea.url(), None)).await;
+    hides(&*world.connect(Provider::Gitea, gitea.url(), Some("wrong"))).await;
     let repository = Repository::new("dev", "tasks").unwrap();
-    assert_eq!(forge.clone_url(&repository), format!("{server}/dev/tasks.git"));
-    serving.abort();
+    assert_eq!(forge.clone_url(&repository), scene.clone_url("dev/tasks"));
 }
 
 #[tokio::test]
