@@ -21,7 +21,7 @@ mod rewrite;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use k8s_openapi::api::authorization::v1::{
     NonResourceAttributes, ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
@@ -56,7 +56,8 @@ pub struct Installed<'plane> {
     namespace: Namespace<'plane>,
     /// The manifests that it came from, unchanged.
     base: Vec<DynamicObject>,
-    accounts: Vec<String>,
+    /// The service's own.
+    account: Result<String, String>,
     suffix: String,
 }
 
@@ -116,7 +117,8 @@ impl ControlPlane {
         for account in &accounts {
             await_rules(&admin, &objects, &namespace, account).await?;
         }
-        Ok(Installed { plane: self, namespace, base: base_objects, accounts, suffix })
+        let account = main_account(base, &accounts);
+        Ok(Installed { plane: self, namespace, base: base_objects, account, suffix })
     }
 }
 
@@ -131,9 +133,9 @@ impl Installed<'_> {
         format!("{name}-{}", self.suffix)
     }
 
-    /// A client with the rights of the service's account.
+    /// A client with the rights of the service's account: the only one, or the one with the service's name.
     pub async fn client(&self) -> anyhow::Result<Client> {
-        self.client_as(self.only_account()?).await
+        self.client_as(self.account()?).await
     }
 
     /// A client with the rights of one of its accounts, where it has several.
@@ -143,12 +145,22 @@ impl Installed<'_> {
 
     /// What [`Self::client`] is made from.
     pub async fn config(&self) -> anyhow::Result<Config> {
-        self.plane.config_as(&self.namespace, self.only_account()?).await
+        self.config_as(self.account()?).await
+    }
+
+    /// What [`Self::client_as`] is made from.
+    pub async fn config_as(&self, account: &str) -> anyhow::Result<Config> {
+        self.plane.config_as(&self.namespace, account).await
     }
 
     /// The service's user in the [ledger](crate::ledger).
     pub fn user(&self) -> anyhow::Result<String> {
-        Ok(user_name(&self.namespace, self.only_account()?))
+        Ok(self.user_as(self.account()?))
+    }
+
+    /// The user of one of its accounts.
+    pub fn user_as(&self, account: &str) -> String {
+        user_name(&self.namespace, account)
     }
 
     /// Compares the rules of the base with the calls that this installation made.
@@ -158,10 +170,19 @@ impl Installed<'_> {
         rbac::compare(&self.base, &calls, rare)
     }
 
-    fn only_account(&self) -> anyhow::Result<&str> {
-        match self.accounts.as_slice() {
-            [only] => Ok(only),
-            several => bail!("the service has several accounts, say which: {}", several.join(", ")),
+    fn account(&self) -> anyhow::Result<&str> {
+        self.account.as_deref().map_err(|why| anyhow::anyhow!("{why}"))
+    }
+}
+
+/// The account of the service itself among those of its base, or why none is.
+fn main_account(base: &Path, accounts: &[String]) -> Result<String, String> {
+    let service = base.file_name().unwrap_or_default();
+    let named = accounts.iter().find(|name| service == name.as_str());
+    match (named, accounts) {
+        (Some(account), _) | (None, [account]) => Ok(account.clone()),
+        (None, several) => {
+            Err(format!("the service has several accounts, say which: {}", several.join(", ")))
         }
     }
 }
@@ -295,6 +316,15 @@ mod tests {
     fn refuses_a_base_without_one_home(#[case] text: &str, #[case] expected: &str) {
         let error = accounts(&manifests::parse(text).unwrap()).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
+    }
+
+    #[rstest]
+    #[case::only(&["robot"], Some("robot"))]
+    #[case::of_its_name(&["resolvers", "engine"], Some("engine"))]
+    #[case::several(&["a", "b"], None)]
+    fn a_service_has_one_account_of_its_own(#[case] accounts: &[&str], #[case] expected: Option<&str>) {
+        let accounts: Vec<_> = accounts.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(main_account(Path::new("base/engine"), &accounts).ok().as_deref(), expected);
     }
 
     #[rstest]

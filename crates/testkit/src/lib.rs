@@ -9,6 +9,8 @@ pub mod drill;
 pub mod engine;
 pub mod faults;
 pub mod forge;
+pub mod git_server;
+pub mod gitea;
 mod install;
 pub mod kubelet;
 pub mod ledger;

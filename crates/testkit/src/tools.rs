@@ -75,6 +75,22 @@ impl GoProgram {
         let binary = cache_dir()?.join("bin").join(format!("{name}-{hash}"));
         Ok(Self { name, sources, modules, release, binary })
     }
+
+    /// Where files lie that a program reads besides itself, of those that do. There before the binary is.
+    pub fn assets(&self) -> PathBuf {
+        let name = self.binary.file_name().unwrap_or_default().to_string_lossy();
+        self.binary.with_file_name(format!("{name}.assets"))
+    }
+}
+
+/// Gitea, a forge, built before.
+pub fn gitea() -> Result<GoProgram, Error> {
+    let program = go_program("gitea")?;
+    if program.binary.is_file() {
+        Ok(program)
+    } else {
+        Err(Error::NotBuilt { name: program.name, path: program.binary })
+    }
 }
 
 /// The program that is all of Kubernetes, etcd and kubectl: `kube etcd|apiserver|kubelet|kubectl|…`.
