@@ -9,6 +9,10 @@ use pipelines_engine_api::{
     PipelineRef, PipelineSpec, RefSource, ResolutionRequest, StepActionSpec, TaskRef, TaskSpec,
 };
 
+use crate::config::Config;
+use crate::defaults;
+use crate::validation::{self, Errors};
+
 /// What a lookup has found.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Lookup<T> {
@@ -54,6 +58,56 @@ pub struct Asker<'a> {
     pub name: &'a str,
     /// Owns the request.
     pub owner: &'a k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference,
+}
+
+/// As [`Catalog::pipeline`], filled in and checked as the webhook does it with what is written: a resolver's find was never
+/// shown to the webhook, and it may have been away when an object was stored.
+pub fn pipeline(
+    catalog: &dyn Catalog,
+    asker: Asker<'_>,
+    reference: &PipelineRef,
+    config: &Config,
+) -> Lookup<PipelineSpec> {
+    checked(catalog.pipeline(asker, reference), "Pipeline", |spec| {
+        defaults::pipeline_spec(spec, config);
+        // Of the graph the run itself tells.
+        Errors::none()
+    })
+}
+
+/// As [`Catalog::task`], filled in and checked like a [`pipeline`].
+pub fn task(
+    catalog: &dyn Catalog,
+    asker: Asker<'_>,
+    reference: &TaskRef,
+    config: &Config,
+) -> Lookup<TaskSpec> {
+    checked(catalog.task(asker, reference), "Task", |spec| {
+        defaults::task_spec(spec, config);
+        validation::stored_task(spec, None, config)
+    })
+}
+
+/// As [`Catalog::step_action`], checked like a [`pipeline`].
+pub fn step_action(
+    catalog: &dyn Catalog,
+    asker: Asker<'_>,
+    reference: &TaskRef,
+    config: &Config,
+) -> Lookup<StepActionSpec> {
+    checked(catalog.step_action(asker, reference), "StepAction", |spec| {
+        validation::stored_step_action(spec, config)
+    })
+}
+
+fn checked<T>(lookup: Lookup<T>, kind: &str, check: impl FnOnce(&mut T) -> Errors) -> Lookup<T> {
+    let Lookup::Found(mut found) = lookup else { return lookup };
+    match check(&mut found.spec).into_result() {
+        Ok(()) => Lookup::Found(found),
+        Err(errors) => {
+            Lookup::Failed(Failure::Invalid(format!("{kind} {:?} is not valid: {errors}", found.name)))
+        }
+    }
 }
 
 /// What is known at this moment.

@@ -3,6 +3,9 @@
 //! [`Config`] is a value: each reconcile looks at one from beginning to end, and a ConfigMap that cannot be read leaves
 //! the last good one in force.
 
+mod names;
+pub mod observability;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,6 +13,9 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use pipelines_engine_api::{GoDuration, PodTemplate, WorkspaceBinding};
 use serde::de::DeserializeOwned;
+
+pub use self::names::{ELSEWHERE, Names};
+use self::observability::Observability;
 
 /// Value of the label `app.kubernetes.io/part-of` on the engine's ConfigMaps.
 pub const PART_OF: &str = "tekton-pipelines";
@@ -22,6 +28,7 @@ pub type Data = BTreeMap<String, String>;
 pub struct Config {
     pub defaults: Defaults,
     pub features: Features,
+    pub observability: Observability,
 }
 
 /// A key of a ConfigMap with a value that cannot be.
@@ -76,12 +83,21 @@ impl Default for Defaults {
 }
 
 impl Defaults {
-    /// Name of the ConfigMap.
+    /// Name of the ConfigMap, unless the program is told another one.
     pub const CONFIG_MAP: &str = "config-defaults";
 
     /// Keys that are absent have their defaults; unknown keys are ignored, as `_example` is.
     pub fn parse(data: &Data) -> Result<Self, Invalid> {
         let default = Self::default();
+        // There are no affinity assistants; a template for them is read for its faults only.
+        yaml::<PodTemplate>(data, "default-affinity-assistant-pod-template")?;
+        if let Some(sink) = present(data, "default-cloud-events-sink") {
+            return Err(Invalid {
+                key: "default-cloud-events-sink",
+                value: sink.to_owned(),
+                expected: "nothing: this version sends no CloudEvents".to_owned(),
+            });
+        }
         Ok(Self {
             timeout: match data.get("default-timeout-minutes") {
                 Some(text) => minutes("default-timeout-minutes", text)?,
@@ -148,6 +164,9 @@ pub struct Features {
     pub stability: Stability,
     /// Off: pods that share a claim may be put on different nodes.
     pub coschedule: bool,
+    /// `coschedule` and `disable-affinity-assistant` as they were given, for provenance.
+    pub coschedule_mode: String,
+    pub disable_affinity_assistant: bool,
     pub disable_credentials: bool,
     pub await_sidecar_readiness: bool,
     pub injected_sidecars: bool,
@@ -164,6 +183,8 @@ pub struct Features {
     pub param_enum: bool,
     /// Where inline specifications are refused: `pipeline`, `pipelinerun`, `taskrun`.
     pub disable_inline_spec: BTreeSet<String>,
+    /// Has no effect without a sink, and there can be none. For provenance.
+    pub cloud_events_for_runs: bool,
     pub entrypoint_delivery: EntrypointDelivery,
 }
 
@@ -172,6 +193,8 @@ impl Default for Features {
         Self {
             stability: Stability::Beta,
             coschedule: true,
+            coschedule_mode: "workspaces".to_owned(),
+            disable_affinity_assistant: false,
             disable_credentials: false,
             await_sidecar_readiness: true,
             injected_sidecars: false,
@@ -186,18 +209,25 @@ impl Default for Features {
             artifacts: false,
             param_enum: false,
             disable_inline_spec: BTreeSet::new(),
+            cloud_events_for_runs: false,
             entrypoint_delivery: EntrypointDelivery::Auto,
         }
     }
 }
 
 impl Features {
-    /// Name of the ConfigMap.
+    /// Name of the ConfigMap, unless the program is told another one.
     pub const CONFIG_MAP: &str = "feature-flags";
 
     /// As [`Defaults::parse`].
     pub fn parse(data: &Data) -> Result<Self, Invalid> {
         let default = Self::default();
+        for (key, only, why) in SETTLED {
+            if let Some(value) = present(data, key).filter(|value| !only.contains(value)) {
+                let expected = format!("{}: {why}", only[0]);
+                return Err(Invalid { key, value: value.to_owned(), expected });
+            }
+        }
         let max_result_size = number(data, "max-result-size", default.max_result_size)?;
         if max_result_size >= 1_572_864 {
             return Err(Invalid {
@@ -214,14 +244,16 @@ impl Features {
                 expected: "one of workspaces, pipelineruns, isolate-pipelinerun, disabled".to_owned(),
             });
         }
-        let no_assistant = flag(data, "disable-affinity-assistant", false)?;
+        let disable_affinity_assistant = flag(data, "disable-affinity-assistant", false)?;
         Ok(Self {
             stability: word(data, "enable-api-fields", "one of stable, beta, alpha")?,
             coschedule: match coschedule.as_str() {
                 "disabled" => false,
-                "workspaces" => !no_assistant,
+                "workspaces" => !disable_affinity_assistant,
                 _ => true,
             },
+            coschedule_mode: coschedule,
+            disable_affinity_assistant,
             disable_credentials: flag(data, "disable-creds-init", default.disable_credentials)?,
             await_sidecar_readiness: flag(data, "await-sidecar-readiness", default.await_sidecar_readiness)?,
             injected_sidecars: flag(
@@ -243,7 +275,8 @@ impl Features {
             step_actions: flag(data, "enable-step-actions", default.step_actions)?,
             artifacts: flag(data, "enable-artifacts", default.artifacts)?,
             param_enum: flag(data, "enable-param-enum", default.param_enum)?,
-            disable_inline_spec: list(data, "disable-inline-spec"),
+            disable_inline_spec: inline_specs(data)?,
+            cloud_events_for_runs: flag(data, "send-cloudevents-for-runs", default.cloud_events_for_runs)?,
             entrypoint_delivery: word(
                 data,
                 "entrypoint-delivery",
@@ -256,8 +289,8 @@ impl Features {
     pub fn as_provenance(&self) -> serde_json::Value {
         serde_json::json!({
             "AwaitSidecarReadiness": self.await_sidecar_readiness,
-            "Coschedule": if self.coschedule { "workspaces" } else { "disabled" },
-            "DisableAffinityAssistant": !self.coschedule,
+            "Coschedule": self.coschedule_mode,
+            "DisableAffinityAssistant": self.disable_affinity_assistant,
             "DisableCredsInit": self.disable_credentials,
             "DisableInlineSpec": self.disable_inline_spec.iter().cloned().collect::<Vec<_>>().join(","),
             "EnableAPIFields": self.stability.to_string(),
@@ -272,10 +305,46 @@ impl Features {
             "RequireGitSSHSecretKnownHosts": self.require_known_hosts,
             "ResultExtractionMethod": self.results_from.to_string(),
             "RunningInEnvWithInjectedSidecars": self.injected_sidecars,
-            "SendCloudEventsForRuns": false,
+            "SendCloudEventsForRuns": self.cloud_events_for_runs,
             "SetSecurityContext": self.set_security_context,
             "VerificationNoMatchPolicy": "ignore",
         })
+    }
+}
+
+/// Flags of which this engine has one setting only: the key, the values that mean it, and why there is no other.
+const SETTLED: [(&str, &[&str], &str); 4] = [
+    (
+        "enforce-nonfalsifiability",
+        &["none"],
+        "this engine has no SPIRE; who may write results is guarded by an admission policy instead",
+    ),
+    (
+        "trusted-resources-verification-no-match-policy",
+        &["ignore"],
+        "this version verifies no signatures of Tasks and Pipelines",
+    ),
+    (
+        "enable-tekton-oci-bundles",
+        &["false", "0", "f", "F", "FALSE", "False"],
+        "refer to bundles by the resolver `bundles`",
+    ),
+    (
+        "enable-artifacts",
+        &["false", "0", "f", "F", "FALSE", "False"],
+        "this version has no artifacts; give out their digests as results",
+    ),
+];
+
+fn inline_specs(data: &Data) -> Result<BTreeSet<String>, Invalid> {
+    let kinds = list(data, "disable-inline-spec");
+    match kinds.iter().find(|kind| !["pipeline", "pipelinerun", "taskrun"].contains(&kind.as_str())) {
+        None => Ok(kinds),
+        Some(unknown) => Err(Invalid {
+            key: "disable-inline-spec",
+            value: text(data, "disable-inline-spec", String::new()),
+            expected: format!("a list of pipeline, pipelinerun, taskrun, and not {unknown:?}"),
+        }),
     }
 }
 
@@ -339,16 +408,14 @@ pub(crate) fn duration(data: &Data, key: &'static str, default: Duration) -> Res
     }
 }
 
+/// By way of JSON, as Kubernetes reads YAML. The YAML reader for types as large as these would be megabytes of program.
 fn yaml<T: DeserializeOwned>(data: &Data, key: &'static str) -> Result<Option<T>, Invalid> {
-    present(data, key)
-        .map(|value| {
-            serde_saphyr::from_str(value).map_err(|error| Invalid {
-                key,
-                value: value.to_owned(),
-                expected: error.to_string(),
-            })
-        })
-        .transpose()
+    let Some(value) = present(data, key) else { return Ok(None) };
+    let invalid = |expected: String| Invalid { key, value: value.to_owned(), expected };
+    let options = serde_saphyr::options! { strict_booleans: true, leading_zero_numbers_as_strings: true };
+    let read: serde_json::Value =
+        serde_saphyr::from_str_with_options(value, options).map_err(|error| invalid(error.to_string()))?;
+    serde_json::from_value(read).map(Some).map_err(|error| invalid(error.to_string()))
 }
 
 #[cfg(test)]
@@ -378,12 +445,71 @@ mod tests {
         assert_eq!(features.entrypoint_delivery, EntrypointDelivery::ConfigMap);
     }
 
+    /// Each key of the specification's section 4 that is not refused changes something.
+    #[rstest]
+    #[case("default-timeout-minutes", "5")]
+    #[case("default-service-account", "x")]
+    #[case("default-managed-by-label-value", "x")]
+    #[case("default-pod-template", "nodeSelector: {a: b}")]
+    #[case("default-task-run-workspace-binding", "emptyDir: {}")]
+    #[case("default-max-matrix-combinations-count", "5")]
+    #[case("default-forbidden-env", "A, B")]
+    #[case("default-resolver-type", "git")]
+    #[case("default-container-resource-requirements", "default: {requests: {cpu: 1}}")]
+    #[case("default-imagepullbackoff-timeout", "5m")]
+    #[case("default-maximum-resolution-timeout", "5m")]
+    fn every_default_counts(#[case] key: &str, #[case] value: &str) {
+        assert_ne!(Defaults::parse(&data(key, value)), Ok(Defaults::default()));
+    }
+
+    #[rstest]
+    #[case("disable-affinity-assistant", "true", "DisableAffinityAssistant")]
+    #[case("coschedule", "pipelineruns", "Coschedule")]
+    #[case("disable-creds-init", "true", "DisableCredsInit")]
+    #[case("await-sidecar-readiness", "false", "AwaitSidecarReadiness")]
+    #[case("running-in-environment-with-injected-sidecars", "true", "RunningInEnvWithInjectedSidecars")]
+    #[case("require-git-ssh-secret-known-hosts", "true", "RequireGitSSHSecretKnownHosts")]
+    #[case("enable-api-fields", "alpha", "EnableAPIFields")]
+    #[case("send-cloudevents-for-runs", "true", "SendCloudEventsForRuns")]
+    #[case("enable-provenance-in-status", "false", "EnableProvenanceInStatus")]
+    #[case("results-from", "sidecar-logs", "ResultExtractionMethod")]
+    #[case("max-result-size", "1000", "MaxResultSize")]
+    #[case("set-security-context", "false", "SetSecurityContext")]
+    #[case("keep-pod-on-cancel", "true", "EnableKeepPodOnCancel")]
+    #[case("enable-cel-in-whenexpression", "true", "EnableCELInWhenExpression")]
+    #[case("enable-step-actions", "false", "EnableStepActions")]
+    #[case("enable-param-enum", "true", "EnableParamEnum")]
+    #[case("disable-inline-spec", "pipeline,taskrun", "DisableInlineSpec")]
+    fn every_feature_counts_and_is_in_provenance(#[case] key: &str, #[case] value: &str, #[case] name: &str) {
+        let features = Features::parse(&data(key, value)).unwrap();
+        assert_ne!(features, Features::default());
+        let shown = features.as_provenance()[name].clone();
+        let shown = shown.as_str().map_or_else(|| shown.to_string(), str::to_owned);
+        assert_eq!(shown, value);
+        assert_ne!(features.as_provenance()[name], Features::default().as_provenance()[name]);
+    }
+
+    #[test]
+    fn what_has_one_setting_may_be_said() {
+        for (key, values, _) in SETTLED {
+            for value in values {
+                assert_eq!(Features::parse(&data(key, value)), Ok(Features::default()));
+            }
+        }
+    }
+
     #[rstest]
     #[case("enable-api-fields", "gamma")]
     #[case("disable-creds-init", "yes")]
     #[case("max-result-size", "1572864")]
     #[case("max-result-size", "-1")]
     #[case("coschedule", "anywhere")]
+    #[case("results-from", "annotations")]
+    #[case("disable-inline-spec", "pipeline,everything")]
+    #[case("enforce-nonfalsifiability", "spire")]
+    #[case("trusted-resources-verification-no-match-policy", "fail")]
+    #[case("enable-tekton-oci-bundles", "true")]
+    #[case("enable-artifacts", "true")]
     fn refuses_a_feature(#[case] key: &str, #[case] value: &str) {
         let error = Features::parse(&data(key, value)).unwrap_err();
         assert_eq!(error.key, key);
@@ -392,6 +518,12 @@ mod tests {
 
     #[rstest]
     #[case("default-timeout-minutes", "an hour")]
+    #[case("default-cloud-events-sink", "http://sink")]
+    #[case("default-affinity-assistant-pod-template", "- a\n")]
+    #[case("default-max-matrix-combinations-count", "many")]
+    #[case("default-maximum-resolution-timeout", "soon")]
+    #[case("default-container-resource-requirements", "default: [a]")]
+    #[case("default-task-run-workspace-binding", "emptyDir: x")]
     #[case("default-imagepullbackoff-timeout", "-5s")]
     #[case("default-pod-template", "- a\n- b\n")]
     fn refuses_a_default(#[case] key: &str, #[case] value: &str) {

@@ -6,7 +6,6 @@
 //! its digest for all.
 
 pub mod pull_secrets;
-mod recent;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +15,8 @@ use parking_lot::Mutex;
 use registry::{Keychain, Platform, Reference};
 use tokio::time::{sleep, timeout};
 
-use self::recent::Recent;
 use crate::background::{Looked, Lookups, Wake};
+use crate::recent::Recent;
 use crate::task_run::decide::Awaited;
 use crate::task_run::pod::containers::{Image, Program};
 

@@ -2,12 +2,14 @@
 
 pub mod background;
 pub mod catalog;
+pub mod cel;
 pub mod condition;
 pub mod config;
 pub mod conversion;
 pub mod decode;
 pub mod defaults;
 pub mod family;
+pub mod guard;
 pub mod image;
 pub mod live;
 pub mod metrics;
@@ -15,9 +17,12 @@ pub mod names;
 pub mod params;
 pub mod pipeline_run;
 pub mod pod_template;
+mod recent;
 pub mod report;
 pub mod resolution;
+pub mod resolvers;
 pub mod service;
+pub mod size;
 pub mod stores;
 pub mod substitution;
 pub mod task_run;

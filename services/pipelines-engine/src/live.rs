@@ -3,6 +3,9 @@
 pub mod catalog;
 pub mod configuration;
 pub mod delivery;
+pub mod keeper;
+pub mod logs;
 pub mod merge;
+pub mod registry_cert;
 pub mod surroundings;
 pub mod writes;

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use fleet::certificate::CaTarget;
 use fleet::{Clock, Fleet, ServiceArgs, Writer};
 
+use crate::guard::Guard;
 use crate::live::configuration::Configuration;
 use crate::live::delivery::Delivery;
 use crate::live::surroundings::Live;
+use crate::live::{keeper, registry_cert};
 use crate::metrics::Metrics;
-use crate::resolution::{CurrentSettings, Resolver};
+use crate::resolution::CurrentSettings;
 use crate::stores::Stores;
-use crate::{pipeline_run, resolution, task_run, webhook};
+use crate::{config, pipeline_run, resolution, task_run, webhook};
 
 /// Kinds whose versions the webhook converts.
 const CONVERTED: [&str; 5] = [
@@ -29,6 +31,9 @@ const CONVERTED: [&str; 5] = [
 pub struct Args {
     #[command(flatten)]
     pub fleet: fleet::Args,
+
+    #[command(flatten)]
+    pub config_maps: config::Names,
 
     /// The program that runs in pods, to be delivered to namespaces.
     #[arg(long, env = "ENTRYPOINT", default_value = "/entrypoint", value_name = "FILE")]
@@ -54,6 +59,7 @@ impl ServiceArgs for Args {
 
 /// What the shells of both controllers share.
 pub(crate) struct Context {
+    pub(crate) client: kube::Client,
     pub(crate) stores: Stores,
     pub(crate) configuration: Configuration,
     pub(crate) surroundings: Live,
@@ -69,17 +75,23 @@ pub(crate) struct Context {
 pub async fn run(args: Args, mut fleet: Fleet) -> Result<(), fleet::Error> {
     let namespace = fleet.namespace().to_owned();
     let stores = Stores::new(&mut fleet, &namespace);
-    let configuration = Configuration::follow(&stores.configuration);
+    let configuration = Configuration::follow(&stores.configuration, args.config_maps.clone());
     let metrics = Metrics::new(fleet.registry())?;
-    metrics.follow(&stores.pipeline_runs, &stores.task_runs);
+    metrics.follow(&stores.pipeline_runs, &stores.task_runs, &stores.pods);
     let delivery = Delivery::new(&mut fleet, &args.entrypoint, args.entrypoint_image.clone())?;
     let outbound = fleet.outbound()?;
+    registry_cert::follow(&stores.configuration, outbound.clone());
     let (client, writer) = (fleet.client().clone(), fleet.writer().clone());
-    let images = registry::Client::new(outbound.clone());
-    let surroundings = Live::new(client.clone(), writer, stores.clone(), delivery, images);
+    let surroundings =
+        Live::new(client.clone(), writer, stores.clone(), delivery.clone(), registry::Client::new(outbound));
+    let guard =
+        Guard::new(stores.pods.clone(), client.clone(), fleet.clock().clone(), metrics.entries.clone());
+    let keeper =
+        keeper::controller(&fleet, &stores.task_runs, &delivery, fleet.writer(), fleet.clock().clone());
     let settings = CurrentSettings::follow(&stores.configuration);
     let requests = stores.requests.clone();
     let context = Arc::new(Context {
+        client,
         stores,
         configuration: configuration.clone(),
         surroundings,
@@ -93,7 +105,7 @@ pub async fn run(args: Args, mut fleet: Fleet) -> Result<(), fleet::Error> {
         pipeline_run::controller::controller(&fleet, &context),
         task_run::controller::controller(&fleet, &context),
         resolution::lifecycle(&fleet, &requests, &settings),
-        resolution::resolvers(&fleet, &requests, &settings, Resolver::new(client, &outbound), &namespace),
+        keeper,
     ];
     for controller in controllers {
         fleet.run(controller);
@@ -103,10 +115,12 @@ pub async fn run(args: Args, mut fleet: Fleet) -> Result<(), fleet::Error> {
             CaTarget::MutatingWebhooks("webhook.pipeline.tekton.dev".to_owned()),
             CaTarget::ValidatingWebhooks("validation.webhook.pipeline.tekton.dev".to_owned()),
             CaTarget::ValidatingWebhooks("config.webhook.pipeline.tekton.dev".to_owned()),
+            CaTarget::ValidatingWebhooks("guard.webhook.pipeline.tekton.dev".to_owned()),
         ];
         let conversion = CONVERTED.map(|crd| CaTarget::Conversion(crd.to_owned()));
         let current = Arc::new(move || configuration.current());
-        fleet.webhooks(webhook::webhooks(current), admission.into_iter().chain(conversion));
+        let webhooks = guard.add_to(webhook::webhooks(current, args.config_maps));
+        fleet.webhooks(webhooks, admission.into_iter().chain(conversion));
     }
     fleet.serve().await
 }

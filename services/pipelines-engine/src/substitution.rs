@@ -101,10 +101,15 @@ impl Replacements {
 
     /// `text` with strings put in.
     pub fn string(&self, text: &str) -> String {
-        self.replace(text).into_owned()
+        self.replace(text, |value| Cow::Borrowed(value)).into_owned()
     }
 
-    fn replace<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    /// As [`Self::string`], with each value as `written` has it.
+    pub fn string_with(&self, text: &str, written: impl Fn(&str) -> Cow<'_, str>) -> String {
+        self.replace(text, written).into_owned()
+    }
+
+    fn replace<'a>(&self, text: &'a str, written: impl Fn(&str) -> Cow<'_, str>) -> Cow<'a, str> {
         if !text.contains("$(") {
             return Cow::Borrowed(text);
         }
@@ -118,7 +123,7 @@ impl Replacements {
                 Some((value, end + 1))
             });
             if let Some((value, end)) = value {
-                replaced.push_str(value);
+                replaced.push_str(&written(value));
                 rest = &reference[end..];
             } else {
                 replaced.push_str("$(");
@@ -131,7 +136,7 @@ impl Replacements {
 
     /// Puts strings into `text`.
     pub fn in_string(&self, text: &mut String) {
-        if let Cow::Owned(replaced) = self.replace(text) {
+        if let Cow::Owned(replaced) = self.replace(text, |value| Cow::Borrowed(value)) {
             *text = replaced;
         }
     }

@@ -21,7 +21,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::config::{Config, Defaults, Features};
+use crate::config::{Config, Names};
+use crate::resolution::Settings;
 use crate::{conversion, decode, defaults, validation};
 
 /// Path of the webhook that fills objects in.
@@ -37,12 +38,12 @@ pub const CONFIG_PATH: &str = "/config-validation";
 pub type CurrentConfig = Arc<dyn Fn() -> Arc<Config> + Send + Sync>;
 
 /// The webhooks of the engine.
-pub fn webhooks(config: CurrentConfig) -> Webhooks {
+pub fn webhooks(config: CurrentConfig, names: Names) -> Webhooks {
     let of_defaulting = config.clone();
     Webhooks::new()
         .mutate(DEFAULTING_PATH, move |review: &Review<Value>| default(review, &of_defaulting()))
         .validate(VALIDATION_PATH, move |review: &Review<Value>| validate(review, &config()))
-        .validate(CONFIG_PATH, validate_config)
+        .validate(CONFIG_PATH, move |review: &Review<ConfigMap>| validate_config(review, &names))
         .convert(crds::CONVERSION_PATH, conversion::convert)
 }
 
@@ -167,13 +168,14 @@ fn stored<K: DeserializeOwned>(before: Option<Value>) -> Option<K> {
 }
 
 /// A configuration that cannot be read would leave the last good one in force, unseen.
-fn validate_config(review: &Review<ConfigMap>) -> Verdict {
+fn validate_config(review: &Review<ConfigMap>, names: &Names) -> Verdict {
     let Some(map) = &review.object else { return Verdict::Allow };
     let data = map.data.clone().unwrap_or_default();
-    let fault = match map.name_any().as_str() {
-        Defaults::CONFIG_MAP => Defaults::parse(&data).err(),
-        Features::CONFIG_MAP => Features::parse(&data).err(),
-        _ => None,
+    let name = map.name_any();
+    let fault = match names.read(&name, &data, &mut Config::default()) {
+        Ok(true) => None,
+        Ok(false) => Settings::check(&name, &data).err(),
+        Err(fault) => Some(fault),
     };
     fault.map_or(Verdict::Allow, |fault| Verdict::refuse(format!("validation failed: {fault}")))
 }

@@ -58,6 +58,8 @@ pub enum PipelineRunReason {
     ResourceVerificationFailed,
     #[strum(serialize = "CouldntCreateWorkspacePVC")]
     CouldntCreateWorkspacePvc,
+    /// What the cluster would have to store is more than an object can hold. Ours: the original tries for ever.
+    PipelineRunTooLarge,
     /// Spelt as the original spells it. Read, never written: this engine has no affinity assistants.
     #[strum(serialize = "ReasonCouldntCreateOrUpdateAffinityAssistantStatefulSet")]
     CouldntCreateOrUpdateAffinityAssistant,
@@ -118,6 +120,37 @@ pub enum TaskRunReason {
     #[strum(serialize = "InitContainerOOM")]
     InitContainerOom,
     PodEvicted,
+    // Ours.
+    /// What the cluster would have to store is more than an object can hold. The original tries for ever.
+    TaskRunTooLarge,
+}
+
+/// Why a run's condition `Tampered` is there: the first way in that somebody was given.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    strum::Display,
+    strum::EnumString,
+    strum::EnumIter,
+    strum::IntoStaticStr,
+)]
+pub enum TamperedReason {
+    /// A command was run in a container.
+    Exec,
+    /// Somebody was connected to the input and output of a container.
+    Attach,
+    /// Somebody was connected to a port of the pod.
+    PortForward,
+    /// The same, by HTTP through the API server.
+    Proxy,
+    /// A container for debugging was put into the pod.
+    EphemeralContainer,
+    /// Of a PipelineRun: one of its TaskRuns is tampered with.
+    TaskRunTampered,
 }
 
 /// Why a ResolutionRequest's condition `Succeeded` is what it is.

@@ -6,8 +6,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The type of the one condition of a run.
+/// The type of the condition that says how far a run is, and how it ended.
 pub const SUCCEEDED: &str = "Succeeded";
+
+/// The type of the condition of a run whose pod somebody was let into while it ran, so that what it reports need not be what its
+/// steps did. `True` or absent; never taken back. Its reason is a [`TamperedReason`](crate::reasons::TamperedReason).
+pub const TAMPERED: &str = "Tampered";
 
 /// A condition as Knative defines it: other than Kubernetes' own, most of it may be absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +37,11 @@ pub struct RunCondition {
 /// The condition `Succeeded`, if there is one.
 pub fn succeeded(conditions: &[RunCondition]) -> Option<&RunCondition> {
     conditions.iter().find(|condition| condition.type_ == SUCCEEDED)
+}
+
+/// The condition `Tampered`, if the run has been tampered with. Any value but `False` counts: who is in doubt does not trust.
+pub fn tampered(conditions: &[RunCondition]) -> Option<&RunCondition> {
+    conditions.iter().find(|condition| condition.type_ == TAMPERED && condition.status != "False")
 }
 
 /// Where a resolved Task or Pipeline came from, and what was configured.

@@ -18,6 +18,7 @@
 //! | `run` | the child process |
 //! | `results`, `message` | what is left for the kubelet |
 //! | `tools` | subcommands, for init containers |
+//! | `collect` | the sidecar that hands results on by its log |
 //! | `sys`, `files` | the kernel |
 #![cfg_attr(not(test), no_std)]
 
@@ -30,6 +31,7 @@ pub mod log;
 pub mod sys;
 
 mod base64;
+mod collect;
 mod credentials;
 mod duration;
 mod files;

@@ -1,4 +1,4 @@
-//! Subcommands: for init containers, where a cluster needs them, and for sidecars that have to end.
+//! Subcommands: for init containers, where a cluster needs them, and for sidecars that have to end or to collect results.
 
 use alloc::borrow::ToOwned as _;
 use alloc::format;
@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::places::Places;
 use crate::sys::{self, Errno, File};
-use crate::{base64, files, log};
+use crate::{base64, collect, files, log};
 
 /// The largest script in base64: no object of the API is larger.
 const MAX: usize = 4 << 20;
@@ -30,6 +30,7 @@ pub(crate) fn run(arguments: &[Vec<u8>]) -> Option<i32> {
         ["cp", from, to] => copy(from, to),
         ["decode-script", file] => decode(file),
         ["step-init", steps @ ..] => make_links(&places, steps),
+        ["sidecarlogresults", rest @ ..] => collect::run(rest, &places),
         [name @ ("init" | "cp" | "decode-script"), ..] => Err(format!("{name}: wrong number of arguments")),
         _ => return None,
     };

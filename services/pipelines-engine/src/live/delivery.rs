@@ -4,14 +4,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use fleet::controller::chain;
 use fleet::{Fleet, ObjectKey, Store, Write, Writer};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ObjectMeta;
 use kube::core::Expression;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::{RwLock, RwLockWriteGuard};
 
 use crate::config::{Config, EntrypointDelivery};
+use crate::stores::{BY_NAMESPACE, owner_key};
 use crate::task_run::decide::Awaited;
 use crate::task_run::pod::volumes::{ENTRYPOINT_FILE, Entrypoint};
 
@@ -29,6 +32,8 @@ pub struct Delivery {
     /// The image that holds it.
     image: String,
     config_maps: Store<ConfigMap>,
+    /// Open to all who bring the entrypoint, closed while it is taken away.
+    gate: Arc<RwLock<()>>,
 }
 
 impl Delivery {
@@ -41,8 +46,30 @@ impl Delivery {
             return Err(fault(format!("{} bytes, and a ConfigMap holds less than {MAX}", program.len())));
         }
         let digest = digest(&program);
-        let config_maps = fleet.store().labels(Expression::Exists(MARK.to_owned())).trim(trim).build();
-        Ok(Self { program: Arc::new(program), digest, image, config_maps })
+        let config_maps = fleet
+            .store()
+            .labels(Expression::Exists(MARK.to_owned()))
+            .trim(trim)
+            .index(BY_NAMESPACE, |map: &ConfigMap| {
+                vec![owner_key(map.metadata.namespace.as_deref().unwrap_or_default(), "")]
+            })
+            .build();
+        Ok(Self { program: Arc::new(program), digest, image, config_maps, gate: Arc::default() })
+    }
+
+    /// Those of them in `namespace`, of whatever version.
+    pub fn of_namespace(&self, namespace: &str) -> Vec<Arc<ConfigMap>> {
+        self.config_maps.indexed(BY_NAMESPACE, &owner_key(namespace, ""))
+    }
+
+    /// Keeps everybody from relying on a ConfigMap, or making one, for as long as the answer is held.
+    pub async fn close(&self) -> RwLockWriteGuard<'_, ()> {
+        self.gate.write().await
+    }
+
+    /// The ConfigMaps that hold an entrypoint.
+    pub fn config_maps(&self) -> &Store<ConfigMap> {
+        &self.config_maps
     }
 
     fn name(&self) -> String {
@@ -60,12 +87,13 @@ impl Delivery {
             }
             EntrypointDelivery::Auto | EntrypointDelivery::ConfigMap => {}
         }
+        let _open = self.gate.read().await;
         let key = ObjectKey::new(namespace, self.name());
         if self.config_maps.get(&key).is_none()
             && let Err(error) = writer.apply(&[Write::create(&self.config_map(&key))]).await
         {
             tracing::warn!(config_map = %key, error = %error, "The entrypoint was not delivered");
-            return Awaited::Later;
+            return Awaited::Again(format!("the entrypoint could not be delivered: {}", chain(&error)));
         }
         match self.config_maps.get(&key) {
             Some(found) if digest_of(&found) == Some(&self.digest) => {
@@ -74,7 +102,7 @@ impl Delivery {
             Some(_) => Awaited::Failed(format!(
                 "ConfigMap {key} does not hold the entrypoint of this engine: somebody else wrote it; delete it"
             )),
-            None => Awaited::Later,
+            None => Awaited::Again(format!("ConfigMap {key} with the entrypoint was not seen yet")),
         }
     }
 

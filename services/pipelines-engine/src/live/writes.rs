@@ -1,9 +1,11 @@
 //! Writes that both kinds of runs need.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use fleet::controller::chain;
 use fleet::write::PatchKind;
-use fleet::{ObjectKey, Write};
+use fleet::{ObjectKey, Store, Stored, Write, WriteError, Writer};
 use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -28,20 +30,30 @@ pub fn controlled_by<K: Resource>(object: &K, kind: &str) -> Vec<ObjectKey> {
         .collect()
 }
 
-/// Adds labels and annotations that are not there yet.
-pub fn metadata<K: Resource<DynamicType = ()>>(
+/// Adds labels and annotations that are not there yet, if nobody has written in between. Returns the object as it then is:
+/// what is written next has to name its version.
+pub async fn add_metadata<K>(
+    writer: &Writer,
+    store: &Store<K>,
     object: &K,
     labels: &BTreeMap<String, String>,
     annotations: &BTreeMap<String, String>,
-) -> Option<Write> {
+) -> Result<Option<Arc<K>>, WriteError>
+where
+    K: Stored + Resource<DynamicType = ()>,
+{
     let missing = |wanted: &BTreeMap<String, String>, there: &BTreeMap<String, String>| {
         let new = wanted.iter().filter(|(key, value)| there.get(*key) != Some(*value));
         new.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>()
     };
     let labels = missing(labels, object.labels());
     let annotations = missing(annotations, object.annotations());
-    let changes = !labels.is_empty() || !annotations.is_empty();
-    changes.then(|| unversioned(object, json!({"metadata": {"labels": labels, "annotations": annotations}})))
+    if labels.is_empty() && annotations.is_empty() {
+        return Ok(None);
+    }
+    let metadata = json!({"metadata": {"labels": labels, "annotations": annotations}});
+    writer.apply(&[Write::merge(object, metadata)]).await?;
+    Ok(store.get(&ObjectKey::of(object)))
 }
 
 /// Makes the status what it should be, if it is not and if nobody has written in between.
@@ -53,6 +65,11 @@ where
     let (old, new) = (serde_json::to_value(old).ok()?, serde_json::to_value(new).ok()?);
     let difference = merge::difference(&old, &new)?;
     Some(Write::merge_status(object, json!({"status": difference})))
+}
+
+/// Why a run ends that the API server would not store, for [`size::message`](crate::size::message).
+pub fn refused_to_store(error: &WriteError) -> String {
+    format!("it was not stored ({})", chain(error))
 }
 
 /// Changes fields of the spec, whatever else has changed.

@@ -38,14 +38,15 @@ impl Counts {
                 (Some(Outcome::Cancelled), _) => &mut counts.cancelled,
                 (Some(Outcome::Failed), _) if member.task.continues_on_error() => &mut counts.ignored,
                 (Some(Outcome::Failed), _) => &mut counts.failed,
-                (Some(Outcome::Running), _) => &mut counts.incomplete,
                 (None, Next::Skip { reason, .. }) => {
                     counts.skipped_by_timeout += usize::from(is_timeout(*reason));
                     &mut counts.skipped
                 }
-                (None, Next::Started | Next::Waits | Next::Start | Next::Impossible(_)) => {
-                    &mut counts.incomplete
-                }
+                (Some(Outcome::Running), _)
+                | (
+                    None,
+                    Next::Started | Next::Waits | Next::Start | Next::Impossible(_) | Next::Untold { .. },
+                ) => &mut counts.incomplete,
             };
             *counter += 1;
         }

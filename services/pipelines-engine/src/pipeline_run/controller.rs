@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use fleet::{Classed as _, Fleet, ObjectKey, Runner, Wake, Write, WriteError};
+use fleet::{Classed as _, Event, Fleet, ObjectKey, Runner, Wake, Write, WriteError};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use pipelines_engine_api::reasons::PipelineRunReason as Reason;
 use pipelines_engine_api::{CustomRun, PipelineRun, PipelineRunStatus, TaskRun, custom_run, task_run};
 use serde_json::json;
 
-use super::decide::{Action, Decided, Observed, decide};
+use super::decide::{Action, Decided, Observed, decide, too_large};
 use super::progress::Child;
 use crate::condition::{self, Verdict};
+use crate::live::catalog::LiveCatalog;
 use crate::live::writes;
 use crate::service::Context;
 use crate::stores::{BY_OWNER, owner_key};
@@ -25,6 +26,9 @@ pub(crate) fn controller(fleet: &Fleet, context: &Arc<Context>) -> Runner {
         .of(&stores.pipeline_runs)
         .reads(&stores.task_runs, |run| writes::controlled_by(run, "PipelineRun"))
         .reads(&stores.requests, |request| writes::controlled_by(request, "PipelineRun"))
+        .consults(&stores.configuration)
+        .consults(&stores.pipelines)
+        .consults(&stores.tasks)
         .reconcile(move |key| reconcile(key, Arc::clone(&context)))
 }
 
@@ -39,14 +43,27 @@ async fn reconcile(key: ObjectKey, context: Arc<Context>) -> Result<Wake, WriteE
     let uid = run.metadata.uid.as_deref().unwrap_or_default();
     let children = context.stores.task_runs.indexed(BY_OWNER, &owner_key(&key.namespace, uid));
     let now = context.clock.now();
-    let mut decided = decide(&Observed {
-        run: &defaulted,
-        children: children.into_iter().map(Child::TaskRun).collect(),
-        now,
-        config: &config,
-        catalog: &context.stores,
-    });
-    act(&run, &mut decided, &context, now).await?;
+    let catalog = LiveCatalog::new(&context.stores);
+    let children: Vec<_> = children.into_iter().map(Child::TaskRun).collect();
+    let observe =
+        || Observed { run: &defaulted, children: children.clone(), now, config: &config, catalog: &catalog };
+    let mut decided = loop {
+        let decided = decide(&observe());
+        if !catalog.ask(&context.client, &key.namespace).await? {
+            break decided;
+        }
+    };
+    match Box::pin(act(&run, &mut decided, &context, now)).await {
+        Err(error) if error.is_too_large() => {
+            decided = too_large(&observe(), &writes::refused_to_store(&error));
+            Box::pin(act(&run, &mut decided, &context, now)).await?;
+        }
+        Err(error) => {
+            context.writer.apply(report::failed(&*run, &error).as_slice()).await?;
+            return Err(error);
+        }
+        Ok(()) => {}
+    }
     Ok(decided.wake.map_or(Wake::OnChange, Wake::At))
 }
 
@@ -69,26 +86,32 @@ async fn act(
             Ok(()) => {}
             // What is to end has gone.
             Err(error) if is_end && error.class() == fleet::Class::Forget => {}
+            Err(error) if error.is_too_large() => return Err(error),
             Err(error) if is_end => {
                 could_not(run, decided, &error, now);
                 break;
             }
             Err(error) if error.is_permanent() => {
-                failed(decided, &write, &error, now);
+                let note = failed(decided, &write, &error, now);
+                let event = Event::warning(run, "TaskRunsCreationFailed", "CreateRun", note);
+                context.writer.apply(&[Write::Event(event)]).await?;
                 break;
             }
             Err(error) => return Err(error),
         }
     }
+    let store = &context.stores.pipeline_runs;
+    let labelled =
+        writes::add_metadata(&context.writer, store, run, &decided.labels, &decided.annotations).await?;
+    let run = labelled.as_deref().unwrap_or(run);
     let mut writes: Vec<Write> = Vec::new();
-    writes.extend(writes::metadata(run, &decided.labels, &decided.annotations));
     let old = run.status.clone().unwrap_or_default();
     if let Some(write) = writes::status(run, &old, &decided.status) {
         writes.push(write);
         writes.extend(report::events(run, &old.conditions, &decided.status.conditions));
     }
     context.writer.apply(&writes).await?;
-    context.metrics.pipeline_run(run, &old, &decided.status);
+    context.metrics.pipeline_run(run, &old, &decided.status, context.configuration.current().observability);
     Ok(())
 }
 
@@ -127,11 +150,13 @@ fn could_not(run: &PipelineRun, decided: &mut Decided, error: &WriteError, now: 
     decided.wake = [decided.wake, again].into_iter().flatten().min();
 }
 
-/// A child can never be made.
-fn failed(decided: &mut Decided, write: &Write, error: &WriteError, now: jiff::Timestamp) {
+/// A child can never be made. Returns why.
+fn failed(decided: &mut Decided, write: &Write, error: &WriteError, now: jiff::Timestamp) -> String {
     let status: &mut PipelineRunStatus = &mut decided.status;
     let message = format!("error creating {}: {}", write.key(), fleet::controller::chain(error));
     status.completion_time = Some(Time(now));
-    condition::set(&mut status.conditions, Verdict::False, Reason::CreateRunFailed.to_string(), message, now);
+    let reason = Reason::CreateRunFailed.to_string();
+    condition::set(&mut status.conditions, Verdict::False, reason, message.clone(), now);
     decided.wake = None;
+    message
 }

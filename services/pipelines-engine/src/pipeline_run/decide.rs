@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use pipelines_engine_api::pipeline_run::{self, ChildStatusReference, SkippedTask};
-use pipelines_engine_api::reasons::PipelineRunReason as Reason;
+use pipelines_engine_api::reasons::{PipelineRunReason as Reason, TamperedReason};
 use pipelines_engine_api::{
     GoDuration, PipelineRun, PipelineRunStatus, PipelineSpec, PipelineTask, Provenance, ResolutionRequest,
     TaskRun, TaskSpec, custom_run, labels, task_run,
@@ -20,14 +20,20 @@ use super::resolve::{self, Fault};
 use super::results::{self, Results};
 use super::skip::{self, Brakes, Next};
 use super::workspaces;
-use crate::catalog::{Asker, Catalog, Failure, Found, Lookup};
+use crate::catalog::{self, Asker, Catalog, Failure, Found, Lookup};
 use crate::condition::{self, Verdict};
 use crate::config::Config;
 use crate::substitution::Replacements;
 use crate::substitution::pipeline::in_pipeline_task;
 use crate::substitution::task::in_task;
 use crate::timeouts::{self, Limits};
-use crate::{family, names, params};
+use crate::{family, names, params, size};
+
+/// How soon a run is looked at again that waits for a resolver, should nobody tell when there is an answer.
+const SAFETY: SignedDuration = SignedDuration::from_mins(1);
+
+/// Why a run has not begun to run. Its end would hide it (section 6.9).
+const WAITING: [Reason; 2] = [Reason::ResolvingPipelineRef, Reason::ResolvingTaskRef];
 
 /// All that a decision depends on.
 pub struct Observed<'a> {
@@ -69,9 +75,26 @@ pub enum Action {
 /// Decides.
 pub fn decide(observed: &Observed<'_>) -> Decided {
     let mut decision = Decision::new(observed);
-    if !condition::is_final(&decision.out.status.conditions) {
-        decision.go_on();
+    if condition::is_final(&decision.out.status.conditions) {
+        return decision.out;
     }
+    decision.go_on();
+    decision.look_for_intruders();
+    match decision.excess() {
+        Some(why) => too_large(observed, &why),
+        None => decision.out,
+    }
+}
+
+/// The end of a run that the cluster cannot store. `why` says how that was found out.
+pub fn too_large(observed: &Observed<'_>, why: &str) -> Decided {
+    let mut decision = Decision::new(observed);
+    decision.start();
+    decision.end_children(None, task_run::CANCELLED_BY_PIPELINE, custom_run::CANCELLED_BY_PIPELINE);
+    // The largest part, and not needed any more: what is left has to fit.
+    decision.out.status.pipeline_spec = None;
+    let message = size::message("PipelineRun", decision.name, why);
+    decision.ended(Verdict::False, Reason::PipelineRunTooLarge, message);
     decision.out
 }
 
@@ -142,6 +165,32 @@ impl<'a> Decision<'a> {
         }
     }
 
+    /// What one of its runs reported may be somebody's word.
+    fn look_for_intruders(&mut self) {
+        let mut entered: Vec<_> =
+            self.observed.children.iter().filter(|child| child.is_tampered_with()).map(Child::name).collect();
+        entered.sort_unstable();
+        if !entered.is_empty() {
+            let message = format!("somebody was let into pods of {}", entered.join(", "));
+            condition::mark_tampered(
+                &mut self.out.status.conditions,
+                TamperedReason::TaskRunTampered,
+                message,
+                self.observed.now,
+            );
+        }
+    }
+
+    /// Why the run cannot be stored with its new status, if so.
+    fn excess(&self) -> Option<String> {
+        if self.run.status.as_ref() == Some(&self.out.status) {
+            return None;
+        }
+        let (spec, status) = (size::of(&self.run.spec), size::of(&self.out.status));
+        let all = size::of(&self.run.metadata) + spec + status;
+        (all > size::MAX).then(|| size::counted(spec, status, all))
+    }
+
     /// The run has begun: now, but not before it was made, nor after its first child.
     fn start(&mut self) {
         let created = self.run.metadata.creation_timestamp.as_ref().map(|time| time.0);
@@ -182,7 +231,7 @@ impl<'a> Decision<'a> {
             return Ok(spec.clone());
         }
         let asker = Asker { namespace: self.namespace, name: self.name, owner: &self.owner };
-        let resolved = match resolve::find(self.run, asker, self.observed.catalog)? {
+        let resolved = match resolve::find(self.run, asker, self.observed.catalog, self.observed.config)? {
             Ok(resolved) => resolved,
             Err(lookup) => {
                 self.request(lookup);
@@ -202,7 +251,7 @@ impl<'a> Decision<'a> {
             feature_flags: features.provenance_in_status.then(|| features.as_provenance()),
         })
         .filter(|_| features.provenance_in_status);
-        let spec = resolve::apply(self.run, resolved)?;
+        let spec = resolve::apply(self.run, resolved, self.observed.config)?;
         self.out.status.pipeline_spec = Some(spec.clone());
         Ok(spec)
     }
@@ -286,7 +335,7 @@ impl<'a> Decision<'a> {
         };
         let child = self.child_name(task);
         let asker = Asker { namespace: self.namespace, name: &child, owner: &self.owner };
-        match self.observed.catalog.task(asker, reference) {
+        match catalog::task(self.observed.catalog, asker, reference, self.observed.config) {
             Lookup::Found(found) => {
                 let Found { spec, .. } = *found;
                 Ok(spec)
@@ -311,7 +360,9 @@ impl<'a> Decision<'a> {
         }
     }
 
+    /// Somebody looks it up, or is asked to.
     fn request<T>(&mut self, lookup: Lookup<T>) {
+        self.out.wake = self.observed.now.checked_add(SAFETY).ok();
         if let Lookup::Wanted(request) = lookup {
             self.out.actions.push(Action::Request(request));
         }
@@ -362,26 +413,17 @@ impl<'a> Decision<'a> {
                 custom_run::CANCELLED_BY_PIPELINE_TIMEOUT,
             );
         }
-        if let Some(Next::Impossible(missing)) = next.iter().find(|next| matches!(next, Next::Impossible(_)))
-        {
-            return Err(Fault::new(
-                Reason::InvalidTaskResultReference,
-                format_args!(
-                    "Failed to resolve task result reference for {:?} with error: invalid result reference: the task {:?} gave out no result {:?}",
-                    self.name, missing.task, missing.result
-                ),
-            )
-            .into());
-        }
+        self.check_next(tasks, &next)?;
         let is_done = |(member, next): (&Member, &Next)| member.has_finished() || next.is_skipped();
         let tasks_done = tasks.iter().zip(&next).all(is_done);
         let states = states(tasks, &next, tasks_done);
         let mut next_finally = vec![Next::Waits; finally.len()];
         if tasks_done {
             next_finally = skip::of_finally(finally, &results, &states, brakes);
+            self.check_next(finally, &next_finally)?;
         }
+        let mut values = results.replacements();
         if !brakes.pipeline_timed_out && self.run.metadata.deletion_timestamp.is_none() {
-            let mut values = results.replacements();
             self.create(spec, tasks, &mut next, &values)?;
             values.extend(states);
             let before = self.out.actions.len();
@@ -391,7 +433,32 @@ impl<'a> Decision<'a> {
                 self.out.status.finally_start_time = Some(Time(now));
             }
         }
-        self.conclude(spec, wish, (tasks, &next), (finally, &next_finally))
+        self.conclude(spec, wish, (tasks, &next), (finally, &next_finally), &values)
+    }
+
+    /// What cannot ever start fails the run.
+    fn check_next(&self, members: &[Member], next: &[Next]) -> Result<(), Fault> {
+        for (member, next) in members.iter().zip(next) {
+            match next {
+                Next::Impossible(missing) => {
+                    return Err(Fault::new(
+                        Reason::InvalidTaskResultReference,
+                        format_args!(
+                            "Failed to resolve task result reference for {:?} with error: invalid result reference: the task {:?} gave out no result {:?}",
+                            self.name, missing.task, missing.result
+                        ),
+                    ));
+                }
+                Next::Untold { cel, why } => {
+                    return Err(Fault::new(
+                        Reason::CelEvaluationFailed,
+                        format_args!("Error evaluating CEL of task {:?}: {cel}: {why}", member.task.name),
+                    ));
+                }
+                Next::Started | Next::Waits | Next::Start | Next::Skip { .. } => {}
+            }
+        }
+        Ok(())
     }
 
     /// Makes the runs of tasks whose time has come. One that needs something looked up first waits.
@@ -501,9 +568,10 @@ impl<'a> Decision<'a> {
         wish: Wish,
         (tasks, next): (&[Member], &[Next]),
         (finally, next_finally): (&[Member], &[Next]),
+        values: &Replacements,
     ) -> Result<(), Stop> {
         let all = || tasks.iter().zip(next).chain(finally.iter().zip(next_finally));
-        self.out.status.child_references = self.child_references(all());
+        self.out.status.child_references = self.child_references(all(), values);
         self.out.status.skipped_tasks = all()
             .filter_map(|(member, next)| match next {
                 Next::Skip { reason, when } => Some(SkippedTask {
@@ -548,6 +616,7 @@ impl<'a> Decision<'a> {
     fn child_references<'m>(
         &self,
         all: impl Iterator<Item = (&'m Member, &'m Next)>,
+        values: &Replacements,
     ) -> Vec<ChildStatusReference> {
         let known = &self.out.status.child_references;
         let created: Vec<_> = self
@@ -578,13 +647,18 @@ impl<'a> Decision<'a> {
             names.dedup();
             for name in names {
                 let old = known.iter().find(|child| child.name == name).cloned();
-                references.push(old.unwrap_or_else(|| ChildStatusReference {
-                    api_version: "tekton.dev/v1".to_owned(),
-                    kind: "TaskRun".to_owned(),
-                    name,
-                    display_name: member.task.display_name.clone(),
-                    pipeline_task_name: member.task.name.clone(),
-                    when_expressions: member.task.when.clone(),
+                references.push(old.unwrap_or_else(|| {
+                    // What is shown is what was decided on.
+                    let mut task = member.task.clone();
+                    in_pipeline_task(&mut task, values);
+                    ChildStatusReference {
+                        api_version: "tekton.dev/v1".to_owned(),
+                        kind: "TaskRun".to_owned(),
+                        name,
+                        display_name: task.display_name,
+                        pipeline_task_name: task.name,
+                        when_expressions: task.when,
+                    }
                 }));
             }
         }
@@ -606,8 +680,12 @@ impl<'a> Decision<'a> {
             task_run::CANCELLED_BY_PIPELINE_TIMEOUT,
             custom_run::CANCELLED_BY_PIPELINE_TIMEOUT,
         );
+        let waited = pipelines_engine_api::status::succeeded(&self.out.status.conditions)
+            .filter(|condition| WAITING.iter().any(|reason| condition.reason == reason.to_string()))
+            .map(|condition| format!(": {}", condition.message))
+            .unwrap_or_default();
         let message = format!(
-            "PipelineRun {:?} failed to finish within {:?}",
+            "PipelineRun {:?} failed to finish within {:?}{waited}",
             self.name,
             GoDuration::from(limit).to_string()
         );
@@ -672,6 +750,7 @@ impl<'a> Decision<'a> {
         let start = status.start_time.as_ref().map(|time| time.0);
         let finally = status.finally_start_time.as_ref().map(|time| time.0);
         self.out.wake = [
+            self.out.wake,
             timeouts::deadline(start, self.limits.pipeline),
             timeouts::deadline(start, self.limits.tasks).filter(|_| finally.is_none()),
             timeouts::deadline(finally, self.limits.finally),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use pipelines_engine_api::reasons::TaskRunReason;
-use pipelines_engine_api::status::succeeded;
+use pipelines_engine_api::status::{succeeded, tampered};
 use pipelines_engine_api::{
     CustomRun, PipelineTask, RunCondition, TaskRun, TaskRunResult, custom_run, task_run,
 };
@@ -44,6 +44,17 @@ impl Child {
         match self {
             Self::TaskRun(run) => succeeded(&run.status.as_ref()?.conditions),
             Self::CustomRun(run) => succeeded(&run.status.as_ref()?.conditions),
+        }
+    }
+
+    /// Whether what it reports may be somebody's word.
+    pub fn is_tampered_with(&self) -> bool {
+        match self {
+            Self::TaskRun(run) => {
+                run.status.as_ref().is_some_and(|status| tampered(&status.conditions).is_some())
+            }
+            // Its controller has its own pods, if any.
+            Self::CustomRun(_) => false,
         }
     }
 

@@ -8,10 +8,12 @@ use pipelines_engine_api::{PipelineRun, PipelineSpec, RefSource};
 
 use super::graph::{self, Graph};
 use super::workspaces;
-use crate::catalog::{Asker, Catalog, Failure, Lookup};
+use crate::catalog::{self, Asker, Catalog, Failure, Lookup};
+use crate::config::Config;
 use crate::substitution::Replacements;
 use crate::substitution::pipeline::in_pipeline_task;
 use crate::substitution::references::{ResultRef, results_in_value};
+use crate::validation::{self, Errors};
 use crate::{family, params};
 
 /// A run that ends before it begins.
@@ -44,6 +46,7 @@ pub fn find(
     run: &PipelineRun,
     asker: Asker<'_>,
     catalog: &dyn Catalog,
+    config: &Config,
 ) -> Result<Result<Resolved, Lookup<PipelineSpec>>, Fault> {
     if let Some(spec) = &run.spec.pipeline_spec {
         return Ok(Ok(Resolved {
@@ -63,7 +66,7 @@ pub fn find(
             ),
         ));
     };
-    match catalog.pipeline(asker, reference) {
+    match catalog::pipeline(catalog, asker, reference, config) {
         Lookup::Found(found) => {
             let mut annotations = found.annotations;
             annotations.retain(|key, _| !family::is_private(key));
@@ -89,7 +92,7 @@ pub fn find(
 }
 
 /// Checks what the run gives to its Pipeline, and puts it in.
-pub fn apply(run: &PipelineRun, resolved: Resolved) -> Result<PipelineSpec, Fault> {
+pub fn apply(run: &PipelineRun, resolved: Resolved, config: &Config) -> Result<PipelineSpec, Fault> {
     let mut spec = resolved.spec;
     let name = run.metadata.name.as_deref().unwrap_or_default();
     let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
@@ -98,6 +101,12 @@ pub fn apply(run: &PipelineRun, resolved: Resolved) -> Result<PipelineSpec, Faul
         Fault::new(
             PipelineRunReason::PipelineInvalidGraph,
             format_args!("{about}'s Pipeline DAG is invalid: {error}"),
+        )
+    })?;
+    check_valid(run, &spec, config).map_err(|errors| {
+        Fault::new(
+            PipelineRunReason::PipelineValidationFailed,
+            format_args!("{about} is not valid: {errors}"),
         )
     })?;
     check_supported(&spec).map_err(|error| {
@@ -150,6 +159,15 @@ pub fn context(run: &PipelineRun, pipeline: &str) -> Replacements {
     with.set("context.pipelineRun.uid", meta.uid.clone().unwrap_or_default());
     with.set("context.pipeline.name", pipeline);
     with
+}
+
+/// As the webhook checks both: it may have been away, and what a resolver finds it never sees.
+fn check_valid(run: &PipelineRun, spec: &PipelineSpec, config: &Config) -> Result<(), Errors> {
+    validation::pipeline_run(run, None, config).into_result()?;
+    if run.spec.pipeline_spec.is_some() {
+        return Ok(());
+    }
+    validation::stored_pipeline(spec, config).into_result()
 }
 
 /// What this version does not run yet is refused in words, not left undone.

@@ -6,6 +6,7 @@ use pipelines_engine_api::{ParamValue, WhenExpression};
 use super::graph::{Graph, result_references};
 use super::progress::{Member, Outcome};
 use super::results::Results;
+use crate::cel;
 use crate::substitution::Replacements;
 use crate::substitution::pipeline::in_when;
 use crate::substitution::references::ResultRef;
@@ -37,6 +38,11 @@ pub enum Next {
     },
     /// It cannot ever start: a task that succeeded did not give out what this one refers to.
     Impossible(ResultRef),
+    /// It cannot be told whether it is to start: the expression of a condition, and what is wrong with it.
+    Untold {
+        cel: String,
+        why: cel::Invalid,
+    },
 }
 
 impl Next {
@@ -153,8 +159,12 @@ pub fn of_finally(members: &[Member], results: &Results, values: &Replacements, 
 fn by_value(member: &Member, values: &Replacements, timed_out: impl Fn() -> Option<Next>) -> Next {
     let mut when = member.task.when.clone();
     in_when(&mut when, values);
-    if !when.iter().all(holds) {
-        return Next::Skip { reason: SkippingReason::WhenExpressions, when };
+    for expression in &when {
+        match holds(expression) {
+            Ok(true) => {}
+            Ok(false) => return Next::Skip { reason: SkippingReason::WhenExpressions, when },
+            Err(why) => return Next::Untold { cel: expression.cel.clone(), why },
+        }
     }
     if let Some(skipped) = timed_out() {
         return skipped;
@@ -169,15 +179,18 @@ fn by_value(member: &Member, values: &Replacements, timed_out: impl Fn() -> Opti
     Next::Start
 }
 
-/// Whether a condition holds. CEL is not for this function: those that have it are evaluated before.
-fn holds(expression: &WhenExpression) -> bool {
+/// Whether a condition holds, with values put in.
+fn holds(expression: &WhenExpression) -> Result<bool, cel::Invalid> {
+    if !expression.cel.is_empty() {
+        return cel::holds(&expression.cel);
+    }
     let is_in = expression.values.contains(&expression.input);
-    match expression.operator.as_str() {
+    Ok(match expression.operator.as_str() {
         "in" => is_in,
         "notin" => !is_in,
         // Validation has let nothing else through.
         _ => false,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -241,6 +254,17 @@ mod tests {
         assert_eq!(words(&members, Brakes::default())[1], "When Expressions evaluated to false");
         let members = [done(json!({"name": "a"}), "True", &[("r", "yes")]), task(consumer)];
         assert_eq!(words(&members, Brakes::default())[1], "Start");
+    }
+
+    #[rstest]
+    #[case::holds("'$(tasks.a.results.r)'.startsWith('v')", "Start")]
+    #[case::does_not("'$(tasks.a.results.r)' == 'x'", "When Expressions evaluated to false")]
+    #[case::no_boolean("'$(tasks.a.results.r)'", "Untold")]
+    #[case::fault("int('$(tasks.a.results.r)') > 1", "Untold")]
+    fn an_expression_sees_results(#[case] cel: &str, #[case] expected: &str) {
+        let consumer = json!({"name": "b", "when": [{"cel": cel}]});
+        let members = [done(json!({"name": "a"}), "True", &[("r", "v1' || 'x")]), task(consumer)];
+        assert!(words(&members, Brakes::default())[1].starts_with(expected), "{members:?}");
     }
 
     #[test]

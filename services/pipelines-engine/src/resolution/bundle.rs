@@ -13,8 +13,8 @@ use super::params::Params;
 use super::settings::BundleSettings;
 use crate::image::pull_secrets;
 
-/// Of one look-up.
-pub(super) const LIMIT: Duration = Duration::from_secs(30);
+/// Of one look-up. Shorter than what our client gives a single call.
+pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
 /// Layers of a bundle.
 const MAX_LAYERS: usize = 20;
@@ -54,6 +54,11 @@ impl BundleQuestion {
             account: account.map(str::to_owned),
         });
         Ok(Self { reference, kind, name, logins })
+    }
+
+    /// The registry that is asked.
+    pub(super) fn host(&self) -> &str {
+        self.reference.registry()
     }
 
     /// Whether the answer will always be the same.

@@ -19,7 +19,8 @@ const REMEMBERED: usize = 64;
 pub fn lifecycle(fleet: &Fleet, requests: &Store<ResolutionRequest>, settings: &CurrentSettings) -> Runner {
     let (store, settings) = (requests.clone(), settings.clone());
     let (writer, clock) = (fleet.writer().clone(), fleet.clock().clone());
-    fleet.controller("resolution-lifecycle").of(requests).reconcile(move |key| {
+    let controller = settings.consulted_by(fleet.controller("resolution-lifecycle").of(requests));
+    controller.reconcile(move |key| {
         let decided = store.get(&key).map(|request| {
             let decided = lived(&request, type_of(&request), clock.now(), settings.get().max_resolution);
             (request, decided)
@@ -41,7 +42,7 @@ pub fn resolvers(
     resolver: Resolver,
     own: &str,
 ) -> Runner {
-    let controller = fleet.controller("resolver").of(requests);
+    let controller = settings.consulted_by(fleet.controller("resolver").of(requests));
     let waker = controller.waker();
     let resolving = Arc::new(Resolving {
         requests: requests.clone(),
@@ -77,7 +78,7 @@ impl Resolving {
             None => return Ok(Wake::OnChange),
             Some(Err(why)) => Answer::Failed(why),
             Some(Ok(question)) => {
-                let look = || self.resolver.clone().find(question.clone());
+                let look = || self.resolver.clone().find(question.clone(), key.namespace.clone());
                 match self.lookups.ask(&question, &key, look) {
                     Some(answer) => answer,
                     // Woken when there is an answer.

@@ -12,16 +12,14 @@ use kube::Api;
 use pipelines_engine_api::{RefSource, annotations};
 
 use self::gateway::Gateway;
-use self::program::{Fault, Limits, Program};
+use self::program::{Fault, Limits};
 use super::answer::{Failure, MAX_DATA, Resource, YAML};
 use super::params::Params;
 use super::settings::GitSettings;
 
 /// Bytes that one repository may send, at its one revision and with none of its files but the wanted one, if the server
 /// can leave them out.
-const MAX_TRANSFER: u64 = 256 * 1024 * 1024;
-/// Repositories that are fetched at once.
-const TOGETHER: usize = 16;
+pub(super) const MAX_TRANSFER: u64 = 192 * 1024 * 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GitQuestion {
@@ -35,7 +33,9 @@ pub struct GitQuestion {
 enum From {
     /// Whatever Git can fetch, as nobody in particular.
     Clone {
-        url: String,
+        url: Url,
+        /// The same as it was written, which is what everybody compares with.
+        name: String,
     },
     Forge {
         provider: Provider,
@@ -85,6 +85,17 @@ impl GitQuestion {
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
     }
+
+    /// Whether it takes the program `git`.
+    pub(super) fn is_fetched(&self) -> bool {
+        matches!(self.from, From::Clone { .. })
+    }
+
+    /// The server that is asked.
+    pub(super) fn host(&self) -> &str {
+        let (From::Clone { url, .. } | From::Forge { server: url, .. }) = &self.from;
+        url.host_str().unwrap_or_default()
+    }
 }
 
 fn is_commit(revision: &str) -> bool {
@@ -123,8 +134,7 @@ fn clone_of(url: &str) -> Result<From, String> {
         Err(format!("param \"url\": {url:?} cannot be fetched: {why}, as https://git.example/org/repo"))
     };
     if url.starts_with('/') {
-        // Refused where it is fetched: only tests may.
-        return Ok(From::Clone { url: url.to_owned() });
+        return wrong("a path of the resolvers' own machine is not read; name an address");
     }
     let has_user = url.split_once('@').is_some_and(|(user, rest)| !user.contains('/') && rest.contains(':'));
     if has_user || url.starts_with("ssh://") || url.starts_with("git://") {
@@ -140,7 +150,7 @@ fn clone_of(url: &str) -> Result<From, String> {
     if parsed.query().is_some() || parsed.fragment().is_some() {
         return wrong("it must have neither ? nor #");
     }
-    Ok(From::Clone { url: url.to_owned() })
+    Ok(From::Clone { url: parsed, name: url.to_owned() })
 }
 
 fn forge_of(
@@ -196,21 +206,13 @@ fn forge_of(
 
 /// Fetches from repositories. Cheap to clone.
 #[derive(Clone)]
-pub struct Git {
+pub(super) struct Git {
     outbound: outbound::Client,
-    program: Program,
-    may_read_paths: bool,
 }
 
 impl Git {
-    pub fn new(outbound: outbound::Client) -> Self {
-        Self { outbound, program: Program::new(TOGETHER), may_read_paths: false }
-    }
-
-    /// Takes paths of this machine for repositories, for tests only: whoever may name a path reads what this process can.
-    #[must_use]
-    pub fn with_paths(self) -> Self {
-        Self { may_read_paths: true, ..self }
+    pub(super) fn new(outbound: outbound::Client) -> Self {
+        Self { outbound }
     }
 
     pub(super) async fn resolve(
@@ -220,9 +222,9 @@ impl Git {
     ) -> Result<Resource, Failure> {
         let GitQuestion { from, revision, path, timeout } = question;
         match from {
-            From::Clone { url } => {
-                let (commit, data) = self.clone(url, revision, path, *timeout).await?;
-                Ok(resource(question, url, commit, data, &[(annotations::resolution::URL, url)]))
+            From::Clone { url, name } => {
+                let (commit, data) = self.fetch(url, revision, path, *timeout).await?;
+                Ok(resource(question, name, commit, data, &[(annotations::resolution::URL, name)]))
             }
             From::Forge { provider, server, repository, token } => {
                 let token = match token {
@@ -244,38 +246,24 @@ impl Git {
     }
 
     /// The commit, and the file.
-    async fn clone(
+    async fn fetch(
         &self,
-        url: &str,
+        url: &Url,
         revision: &str,
         path: &str,
         timeout: Duration,
     ) -> Result<(String, Vec<u8>), Failure> {
-        let limits = Limits { timeout, file: MAX_DATA };
-        let refused = |why: &str| Failure::Permanent(format!("{url}: {why}"));
-        if url.starts_with('/') {
-            if !self.may_read_paths {
-                return Err(refused(
-                    "a path of the resolver's own machine is not read; name an address, as https://git.example/org/repo",
-                ));
-            }
-            return self
-                .program
-                .read(&format!("file://{url}"), "file", revision, path, limits)
-                .await
-                .map_err(|fault| failure(url, fault, None));
-        }
-        let parsed = Url::parse(url).map_err(|_| refused("it is no address"))?;
-        let gateway = Gateway::start(&self.outbound, parsed, MAX_TRANSFER, timeout)
+        let gateway = Gateway::start(&self.outbound, url.clone(), MAX_TRANSFER, timeout)
             .await
             .map_err(|error| Failure::transient(format!("{url}: {error}")))?;
-        let read = self.program.read(gateway.url(), "http", revision, path, limits).await;
+        let limits = Limits { timeout, file: MAX_DATA };
+        let read = program::read(gateway.url(), revision, path, limits).await;
         read.map_err(|fault| failure(url, fault, gateway.trouble()))
     }
 }
 
 /// Why there is no file: what went wrong on the way, if something did, else what Git says.
-fn failure(url: &str, fault: Fault, trouble: Option<gateway::Trouble>) -> Failure {
+fn failure(url: &Url, fault: Fault, trouble: Option<gateway::Trouble>) -> Failure {
     match (trouble, fault) {
         (Some(trouble), _) => {
             let why = format!("{url}: {trouble}");

@@ -6,18 +6,25 @@ use fleet::outbound;
 use fleet_api::LabelKey;
 use kube::ResourceExt as _;
 use pipelines_engine_api::{ResolutionRequest, labels};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::answer::{Answer, Failure, looked};
 use super::bundle::{self, BundleQuestion};
 use super::cluster::{self, ClusterQuestion};
 use super::git::{Git, GitQuestion};
+use super::metrics::Metrics;
 use super::params::Params;
 use super::settings::Settings;
+use super::turns::{Limits, Turns};
 use crate::background::Looked;
 
 /// How long what cannot change is remembered: a commit's file, a digest's layer.
 const FRESH: Duration = Duration::from_mins(5);
+
+/// Of fetches by Git: each is a process, and up to 192 MiB on disk.
+const FETCHES: Limits = Limits { together: 24, per_host: 4, per_namespace: 6 };
+/// Of calls to registries and forges, which cost little but their time. As many of a host as our client makes at once.
+const CALLS: Limits = Limits { together: 256, per_host: 4, per_namespace: 16 };
 
 const TYPE: LabelKey = labels::RESOLVER_TYPE;
 
@@ -70,6 +77,15 @@ impl Question {
         if is_immutable { FRESH } else { Duration::ZERO }
     }
 
+    /// As in the label of requests.
+    fn resolver(&self) -> &'static str {
+        match self {
+            Self::Git(_) => "git",
+            Self::Bundle(_) => "bundles",
+            Self::Cluster(_) => "cluster",
+        }
+    }
+
     fn timeout(&self) -> Duration {
         match self {
             Self::Git(question) => question.timeout(),
@@ -85,22 +101,48 @@ pub struct Resolver {
     client: kube::Client,
     registry: registry::Client,
     git: Git,
+    fetches: Turns,
+    calls: Turns,
+    metrics: Metrics,
 }
 
 impl Resolver {
-    pub fn new(client: kube::Client, outbound: &outbound::Client) -> Self {
-        Self { client, registry: registry::Client::new(outbound.clone()), git: Git::new(outbound.clone()) }
+    pub fn new(client: kube::Client, outbound: &outbound::Client, metrics: Metrics) -> Self {
+        Self {
+            client,
+            registry: registry::Client::new(outbound.clone()),
+            git: Git::new(outbound.clone()),
+            fetches: Turns::new(FETCHES),
+            calls: Turns::new(CALLS),
+            metrics,
+        }
     }
 
-    /// With another way to repositories.
-    #[must_use]
-    pub fn with_git(self, git: Git) -> Self {
-        Self { git, ..self }
-    }
-
-    /// Takes its time; for the background.
-    pub(super) async fn find(self, question: Question) -> Looked<Answer> {
+    /// Takes its time; for the background. `namespace` is that of the first who asks.
+    pub(super) async fn find(self, question: Question, namespace: String) -> Looked<Answer> {
         let limit = question.timeout();
+        let remote = match &question {
+            Question::Git(git) if git.is_fetched() => Some((&self.fetches, git.host())),
+            Question::Git(git) => Some((&self.calls, git.host())),
+            Question::Bundle(bundle) => Some((&self.calls, bundle.host())),
+            Question::Cluster(_) => None,
+        };
+        let _turn = match remote {
+            None => None,
+            Some((turns, host)) => {
+                let turn = turns.take(&namespace, host, limit).await;
+                if turn.is_none() {
+                    let why = format!(
+                        "{host}: no turn within {limit:?}: others of this host, or of this namespace, are before it"
+                    );
+                    let late = looked(Err(Failure::transient(why)), Duration::ZERO);
+                    self.metrics.looked(question.resolver(), &late, None);
+                    return late;
+                }
+                turn
+            }
+        };
+        let began = Instant::now();
         let found = timeout(limit, async {
             match &question {
                 Question::Git(question) => self.git.resolve(&self.client, question).await,
@@ -110,6 +152,11 @@ impl Resolver {
         })
         .await;
         let late = Failure::transient(format!("not resolved within {limit:?}"));
-        looked(found.unwrap_or(Err(late)), question.fresh())
+        let looked = looked(found.unwrap_or(Err(late)), question.fresh());
+        self.metrics.looked(question.resolver(), &looked, Some(began.elapsed()));
+        looked
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleet::Store;
 use fleet::store::Change;
+use fleet::{Controller, Store};
 use k8s_openapi::api::core::v1::ConfigMap;
 use parking_lot::RwLock;
 
@@ -172,6 +172,11 @@ impl ClusterSettings {
 }
 
 impl Settings {
+    /// Whether a ConfigMap of this name can be read.
+    pub fn check(name: &str, data: &Data) -> Result<(), Invalid> {
+        Self::default().with(name, data).map(drop)
+    }
+
     /// The same with what a ConfigMap of this name says.
     fn with(&self, name: &str, data: &Data) -> Result<Self, Invalid> {
         let mut settings = self.clone();
@@ -188,33 +193,41 @@ impl Settings {
 }
 
 /// The settings that are in force. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct CurrentSettings(Arc<RwLock<Arc<Settings>>>);
+#[derive(Clone)]
+pub struct CurrentSettings {
+    current: Arc<RwLock<Arc<Settings>>>,
+    source: Store<ConfigMap>,
+}
 
 impl CurrentSettings {
     /// Follows the ConfigMaps in `store`. One that is gone means the defaults; one that cannot be read changes nothing.
     pub fn follow(store: &Store<ConfigMap>) -> Self {
-        let settings = Self::default();
-        let followed = settings.clone();
-        store.subscribe(move |change| followed.take(change));
+        let settings = Self { current: Arc::default(), source: store.clone() };
+        let followed = Arc::clone(&settings.current);
+        store.subscribe(move |change| take(&followed, change));
         settings
     }
 
     pub fn get(&self) -> Arc<Settings> {
-        Arc::clone(&self.0.read())
+        Arc::clone(&self.current.read())
     }
 
-    fn take(&self, change: &Change<ConfigMap>) {
-        let data = change.new.as_ref().and_then(|map| map.data.clone()).unwrap_or_default();
-        let mut current = self.0.write();
-        match current.with(&change.key.name, &data) {
-            Ok(settings) => *current = Arc::new(settings),
-            Err(error) => tracing::error!(
-                config_map = %change.key,
-                error = %error,
-                "Configuration is not valid; the last good one stays in force"
-            ),
-        }
+    /// Has a controller begin only when they are known: by the defaults every namespace may be read.
+    pub fn consulted_by(&self, controller: Controller) -> Controller {
+        controller.consults(&self.source)
+    }
+}
+
+fn take(current: &RwLock<Arc<Settings>>, change: &Change<ConfigMap>) {
+    let data = change.new.as_ref().and_then(|map| map.data.clone()).unwrap_or_default();
+    let mut current = current.write();
+    match current.with(&change.key.name, &data) {
+        Ok(settings) => *current = Arc::new(settings),
+        Err(error) => tracing::error!(
+            config_map = %change.key,
+            error = %error,
+            "Configuration is not valid; the last good one stays in force"
+        ),
     }
 }
 
@@ -227,6 +240,58 @@ mod tests {
         let metadata =
             json!({"name": name, "namespace": "tekton-pipelines", "resourceVersion": version.to_string()});
         serde_json::from_value(json!({"metadata": metadata, "data": data})).unwrap()
+    }
+
+    /// Every key of the runtime specification's table (section 3), each with a value that nothing has by itself.
+    #[test]
+    fn honours_every_key_of_upstream() {
+        let read = |name: &str, data: serde_json::Value| {
+            let data = serde_json::from_value(data).unwrap();
+            Settings::default().with(name, &data).unwrap()
+        };
+        let git = read(
+            "git-resolver-config",
+            json!({
+                "fetch-timeout": "5s", "default-url": "https://git.test/a", "default-revision": "v1", "default-org": "org",
+                "scm-type": "gitlab", "server-url": "https://git.test", "api-token-secret-name": "s",
+                "api-token-secret-key": "k", "api-token-secret-namespace": "n",
+            }),
+        );
+        let expected = GitSettings {
+            fetch_timeout: Duration::from_secs(5),
+            url: "https://git.test/a".to_owned(),
+            revision: "v1".to_owned(),
+            org: "org".to_owned(),
+            scm_type: "gitlab".to_owned(),
+            server_url: "https://git.test".to_owned(),
+            token_secret: "s".to_owned(),
+            token_key: "k".to_owned(),
+            token_namespace: "n".to_owned(),
+        };
+        assert_eq!(git, Settings { git: expected, ..Settings::default() });
+
+        let bundles = read("bundleresolver-config", json!({"default-kind": "pipeline"})).bundles;
+        assert_eq!(bundles, BundleSettings { kind: "pipeline".to_owned() });
+        let cluster = read(
+            "cluster-resolver-config",
+            json!({
+                "default-kind": "pipeline", "default-namespace": "shared", "allowed-namespaces": "a,b", "blocked-namespaces": "*",
+            }),
+        );
+        let expected = ClusterSettings {
+            kind: "pipeline".to_owned(),
+            namespace: "shared".to_owned(),
+            allowed: ["a", "b"].map(str::to_owned).into(),
+            blocked: ["*".to_owned()].into(),
+        };
+        assert_eq!(cluster.cluster, expected);
+        for (key, expected) in [
+            ("enable-git-resolver", Enabled { git: false, ..Enabled::default() }),
+            ("enable-bundles-resolver", Enabled { bundles: false, ..Enabled::default() }),
+            ("enable-cluster-resolver", Enabled { cluster: false, ..Enabled::default() }),
+        ] {
+            assert_eq!(read("resolvers-feature-flags", json!({key: "false"})).enabled, expected);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use pipelines_engine_api::{PipelineTask, WhenExpression};
 
 use super::Replacements;
+use crate::cel;
 
 /// Puts values into the fields of a task that the Pipeline itself reads: everything but an inline specification, whose
 /// turn comes when its run is made.
@@ -36,6 +37,6 @@ pub fn in_when(expressions: &mut [WhenExpression], with: &Replacements) {
     for expression in expressions {
         with.in_string(&mut expression.input);
         with.in_list(&mut expression.values);
-        with.in_string(&mut expression.cel);
+        cel::in_text(&mut expression.cel, with);
     }
 }

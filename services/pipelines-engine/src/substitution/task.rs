@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, VolumeMount};
 use pipelines_engine_api::{Sidecar, Step, StepTemplate, TaskSpec};
 
 use super::Replacements;
+use super::pipeline::in_when;
 use super::volumes::in_volume;
 
 /// Puts values into all of a Task's fields that take them.
@@ -50,11 +51,7 @@ pub fn in_step(step: &mut Step, with: &Replacements) {
     if let Some(reference) = &mut step.ref_ {
         with.in_params(&mut reference.params);
     }
-    for when in &mut step.when {
-        with.in_string(&mut when.input);
-        with.in_list(&mut when.values);
-        with.in_string(&mut when.cel);
-    }
+    in_when(&mut step.when, with);
 }
 
 fn in_template(template: &mut StepTemplate, with: &Replacements) {

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use fleet::{Classed as _, Fleet, ObjectKey, Runner, Wake, Write, WriteError};
+use fleet::{Classed as _, Event, Fleet, ObjectKey, Runner, Wake, Write, WriteError};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use pipelines_engine_api::{TaskRun, annotations};
 use serde_json::json;
 
-use super::decide::{Action, Decided, Observed, Refused, decide, refused};
+use super::decide::{Action, Decided, Observed, Refused, decide, refused, too_large};
 use crate::condition::{self, Verdict};
+use crate::live::catalog::LiveCatalog;
 use crate::live::surroundings::Snapshot;
 use crate::live::writes;
 use crate::service::Context;
@@ -22,7 +23,11 @@ pub(crate) fn controller(fleet: &Fleet, context: &Arc<Context>) -> Runner {
         .controller("taskrun")
         .of(&stores.task_runs)
         .reads(&stores.pods, |pod| writes::controlled_by(pod, "TaskRun"))
-        .reads(&stores.requests, |request| writes::controlled_by(request, "TaskRun"));
+        .reads(&stores.requests, |request| writes::controlled_by(request, "TaskRun"))
+        .consults(&stores.configuration)
+        .consults(&stores.tasks)
+        .consults(&stores.step_actions);
+    let controller = context.surroundings.consulted_by(controller);
     context.surroundings.wakes(controller.waker());
     let context = Arc::clone(context);
     controller.reconcile(move |key| reconcile(key, Arc::clone(&context)))
@@ -48,16 +53,34 @@ async fn reconcile(key: ObjectKey, context: Arc<Context>) -> Result<Wake, WriteE
         Snapshot::nothing(&context.surroundings)
     };
     let now = context.clock.now();
-    let mut decided = decide(&Observed {
+    let catalog = LiveCatalog::new(&context.stores);
+    let observe = || Observed {
         run: &defaulted,
-        pods,
+        pods: pods.clone(),
         now,
         config: &config,
-        catalog: &context.stores,
+        catalog: &catalog,
         surroundings: &surroundings,
         release: context.release,
-    });
-    Box::pin(act(&run, &mut decided, &context, now)).await?;
+        tools_image: &context.nop_image,
+    };
+    let mut decided = loop {
+        let decided = decide(&observe());
+        if !catalog.ask(&context.client, &key.namespace).await? {
+            break decided;
+        }
+    };
+    match Box::pin(act(&run, &mut decided, &context, now)).await {
+        Err(error) if error.is_too_large() => {
+            decided = too_large(&observe(), &writes::refused_to_store(&error));
+            Box::pin(act(&run, &mut decided, &context, now)).await?;
+        }
+        Err(error) => {
+            context.writer.apply(report::failed(&*run, &error).as_slice()).await?;
+            return Err(error);
+        }
+        Ok(()) => {}
+    }
     Ok(decided.wake.map_or(Wake::OnChange, Wake::At))
 }
 
@@ -87,12 +110,16 @@ async fn act(
                     containers.iter().map(|name| json!({"name": name, "image": context.nop_image})).collect();
                 Some(writes::strategic(pod, json!({"spec": {"containers": images}})))
             }),
+            Action::Warn { reason, note } => {
+                Some(Write::Event(Event::warning(run, reason, "CreatePod", note.clone())))
+            }
         };
         let Some(write) = write else { continue };
         match context.writer.apply(std::slice::from_ref(&write)).await {
             Ok(()) => {}
             // The pod has gone: whatever it was to be told, it needs no telling.
             Err(error) if !is_pod && error.class() == fleet::Class::Forget => {}
+            Err(error) if error.is_too_large() => return Err(error),
             Err(error) => {
                 if !pod_was_refused(decided, &error, now) {
                     return Err(error);
@@ -101,15 +128,18 @@ async fn act(
             }
         }
     }
+    let store = &context.stores.task_runs;
+    let labelled =
+        writes::add_metadata(&context.writer, store, run, &decided.labels, &decided.annotations).await?;
+    let run = labelled.as_deref().unwrap_or(run);
     let mut writes: Vec<Write> = Vec::new();
-    writes.extend(writes::metadata(run, &decided.labels, &decided.annotations));
     let old = run.status.clone().unwrap_or_default();
     if let Some(write) = writes::status(run, &old, &decided.status) {
         writes.push(write);
         writes.extend(report::events(run, &old.conditions, &decided.status.conditions));
     }
     context.writer.apply(&writes).await?;
-    context.metrics.task_run(run, &old, &decided.status);
+    context.metrics.task_run(run, &old, &decided.status, context.configuration.current().observability);
     Ok(())
 }
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{ConfigMap, LimitRange, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, ContainerStateTerminated, LimitRange, PersistentVolumeClaim, Pod,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
-use pipelines_engine_api::reasons::{TaskRunReason as Reason, TerminationReason};
+use pipelines_engine_api::reasons::{TamperedReason, TaskRunReason as Reason, TerminationReason};
 use pipelines_engine_api::status::succeeded;
 use pipelines_engine_api::task_run::{CANCELLED, TaskRunStatus};
 use pipelines_engine_api::{
@@ -15,19 +17,48 @@ use pipelines_engine_api::{
 };
 
 use super::pod::containers::Image;
-use super::pod::credentials::Credential;
+use super::pod::credentials::Account;
 use super::pod::volumes::Entrypoint;
 use super::pod::{self, Made, Node, Plan, volumes};
 use super::prepare::{self, Fault};
+use super::result_log::{self, Logged};
 use super::status::{self, SIDECAR};
-use crate::catalog::{Asker, Catalog, Failure, Found, Lookup};
+use crate::catalog::{self, Asker, Catalog, Failure, Found, Lookup};
 use crate::condition::{self, Verdict};
 use crate::config::Config;
 use crate::pipeline_run::workspaces;
-use crate::{family, timeouts};
+use crate::{family, size, timeouts, validation};
 
 /// How soon a run is looked at again whose pod waits for something that makes no event.
 const SOON: Duration = Duration::from_secs(5);
+
+/// How soon a run is looked at again that waits for a resolver, should nobody tell when there is an answer.
+const SAFETY: Duration = Duration::from_mins(1);
+
+/// How long a pod may start before its run says what its containers wait for.
+const STARTING: Duration = Duration::from_secs(3);
+
+/// Said of a pod that says nothing itself.
+const PENDING: &str = "Pending";
+
+/// Why a run is not running though it could.
+const HINDRANCES: [Reason; 7] = [
+    Reason::Pending,
+    Reason::PullImageFailed,
+    Reason::ExceededNodeResources,
+    Reason::ExceededResourceQuota,
+    Reason::ResolvingTaskRef,
+    Reason::ResolvingStepActionRef,
+    Reason::ToBeRetried,
+];
+
+/// Why a run ends though its pod has not.
+const ENDED_BY_FORCE: [Reason; 4] = [
+    Reason::TaskRunCancelled,
+    Reason::TaskRunTimeout,
+    Reason::TaskRunImagePullFailed,
+    Reason::TaskRunTooLarge,
+];
 
 /// All that a decision depends on.
 pub struct Observed<'a> {
@@ -40,17 +71,21 @@ pub struct Observed<'a> {
     pub surroundings: &'a dyn Surroundings,
     /// Version of the engine.
     pub release: &'a str,
+    /// The image that holds the entrypoint and nothing else.
+    pub tools_image: &'a str,
 }
 
 /// What a pod needs of its surroundings. Like the catalog, it never waits.
 pub trait Surroundings {
     /// The images of steps that have no command, by reference.
     fn image(&self, run: &TaskRun, reference: &str) -> Awaited<Image>;
-    /// What the account has for steps.
-    fn credentials(&self, namespace: &str, service_account: &str) -> Awaited<Vec<Credential>>;
+    /// The account of the pod, and what it has for steps.
+    fn account(&self, namespace: &str, service_account: &str) -> Awaited<Account>;
     fn limit_ranges(&self, namespace: &str) -> Vec<LimitRange>;
     /// How the entrypoint gets into pods of the namespace.
     fn entrypoint(&self, namespace: &str) -> Awaited<Entrypoint>;
+    /// What the sidecar that collects results has printed in a pod.
+    fn result_log(&self, run: &TaskRun, pod: &Pod) -> Awaited<String>;
     /// Where a claim is, that pods of one run share.
     fn place(&self, namespace: &str, claim: &str) -> Place;
 }
@@ -61,6 +96,8 @@ pub enum Awaited<T> {
     Ready(T),
     /// The run is looked at again when it is there.
     Later,
+    /// It could not be had just now, and why. Nobody tells when it can be.
+    Again(String),
     /// It cannot be had.
     Failed(String),
 }
@@ -112,6 +149,11 @@ pub enum Action {
         name: String,
         containers: Vec<String>,
     },
+    /// Warns the user by an Event.
+    Warn {
+        reason: &'static str,
+        note: String,
+    },
 }
 
 /// Decides.
@@ -119,9 +161,24 @@ pub fn decide(observed: &Observed<'_>) -> Decided {
     let mut decision = Decision::new(observed);
     if condition::is_final(&decision.out.status.conditions) {
         decision.stop_sidecars();
-    } else {
-        decision.go_on();
+        return decision.out;
     }
+    decision.go_on();
+    decision.look_for_intruders();
+    match decision.excess() {
+        Some(why) => too_large(observed, &why),
+        None => decision.out,
+    }
+}
+
+/// The end of a run that the cluster cannot store. `why` says how that was found out.
+pub fn too_large(observed: &Observed<'_>, why: &str) -> Decided {
+    let mut decision = Decision::new(observed);
+    decision.start();
+    // The largest part, and not needed any more: what is left has to fit.
+    decision.out.status.task_spec = None;
+    let message = size::message("TaskRun", decision.name, why);
+    decision.end(Reason::TaskRunTooLarge, message);
     decision.out
 }
 
@@ -166,7 +223,8 @@ impl<'a> Decision<'a> {
         self.start();
         if self.run.spec.status == CANCELLED {
             let message = format!("TaskRun {:?} was cancelled. {}", self.name, self.run.spec.status_message);
-            self.end(Reason::TaskRunCancelled, message.trim_end().to_owned());
+            let before = self.hindrance();
+            self.end(Reason::TaskRunCancelled, format!("{}{before}", message.trim_end()));
             return;
         }
         let deadline = self.deadline();
@@ -187,10 +245,7 @@ impl<'a> Decision<'a> {
         }
         if timeouts::is_over(deadline, self.observed.now) {
             let limit = self.timeout();
-            let before = succeeded(&self.out.status.conditions)
-                .filter(|condition| condition.reason == Reason::PullImageFailed.to_string())
-                .map(|condition| format!(": {}", condition.message))
-                .unwrap_or_default();
+            let before = self.hindrance();
             let message =
                 format!("TaskRun {:?} failed to finish within {:?}{before}", self.name, limit.to_string());
             self.fail(Reason::TaskRunTimeout, message);
@@ -198,6 +253,34 @@ impl<'a> Decision<'a> {
         }
         let next = deadline.filter(|deadline| *deadline > self.observed.now);
         self.out.wake = [self.out.wake, next].into_iter().flatten().min();
+    }
+
+    /// Containers for debugging: whoever has one in the pod can change what steps report.
+    fn look_for_intruders(&mut self) {
+        for pod in &self.observed.pods {
+            let Some(container) =
+                pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten()).next()
+            else {
+                continue;
+            };
+            let name = pod.metadata.name.as_deref().unwrap_or_default();
+            condition::mark_tampered(
+                &mut self.out.status.conditions,
+                TamperedReason::EphemeralContainer,
+                format!("container {:?} was put into pod {name:?}", container.name),
+                self.observed.now,
+            );
+        }
+    }
+
+    /// Why the run cannot be stored with its new status, if so.
+    fn excess(&self) -> Option<String> {
+        if self.run.status.as_ref() == Some(&self.out.status) {
+            return None;
+        }
+        let (spec, status) = (size::of(&self.run.spec), size::of(&self.out.status));
+        let all = size::of(&self.run.metadata) + spec + status;
+        (all > size::MAX).then(|| size::counted(spec, status, all))
     }
 
     fn start(&mut self) {
@@ -209,6 +292,15 @@ impl<'a> Decision<'a> {
         if succeeded(&self.out.status.conditions).is_none() {
             self.unknown(Reason::Started, String::new());
         }
+    }
+
+    /// What kept the run from running until now, to be put behind the words of its end, which would hide it (section 6.9).
+    fn hindrance(&self) -> String {
+        let hinders = |reason: &str| HINDRANCES.iter().any(|hindrance| reason == hindrance.to_string());
+        succeeded(&self.out.status.conditions)
+            .filter(|condition| hinders(&condition.reason) && condition.message != PENDING)
+            .map(|condition| format!(": {}", condition.message))
+            .unwrap_or_default()
     }
 
     fn timeout(&self) -> GoDuration {
@@ -249,17 +341,13 @@ impl<'a> Decision<'a> {
         let spec = prepare::for_attempt(applied, attempt);
 
         let surroundings = self.observed.surroundings;
-        let entrypoint = ready(surroundings.entrypoint(self.namespace), "the entrypoint")?;
-        let account = if self.run.spec.service_account_name.is_empty() {
+        let entrypoint = self.ready(surroundings.entrypoint(self.namespace), "the entrypoint")?;
+        let named = if self.run.spec.service_account_name.is_empty() {
             self.observed.config.defaults.service_account.as_str()
         } else {
             &self.run.spec.service_account_name
         };
-        let credentials = if self.observed.config.features.disable_credentials {
-            Vec::new()
-        } else {
-            ready(surroundings.credentials(self.namespace, account), "credentials of its account")?
-        };
+        let account = self.ready(surroundings.account(self.namespace, named), "its account")?;
         let images = self.images(&spec)?;
         let node = self.node(&workspaces)?;
         let limit_ranges = surroundings.limit_ranges(self.namespace);
@@ -271,7 +359,8 @@ impl<'a> Decision<'a> {
             workspaces: &workspaces,
             entrypoint: &entrypoint,
             release: self.observed.release,
-            credentials: &credentials,
+            tools_image: self.observed.tools_image,
+            account: &account,
             limit_ranges: &limit_ranges,
             images: &images,
             node: node.as_ref(),
@@ -285,8 +374,30 @@ impl<'a> Decision<'a> {
         self.out.actions.extend(config_map.map(|config_map| Action::ConfigMap(Box::new(config_map))));
         self.out.status.pod_name = pod.metadata.name.clone().unwrap_or_default();
         self.out.actions.push(Action::CreatePod(Box::new(pod)));
-        self.unknown(Reason::Pending, "Pending".to_owned());
+        if attempt == 0 {
+            self.warn_of(named, &account);
+        }
+        self.unknown(Reason::Pending, PENDING.to_owned());
         Ok(())
+    }
+
+    /// Says once, when there is a pod, what it has to do without.
+    fn warn_of(&mut self, named: &str, account: &Account) {
+        if let Some(instead) = &account.instead {
+            let note = format!(
+                "namespace {:?} has no ServiceAccount {named:?}: the pod runs as {instead:?}, without the Secrets and rights of the other",
+                self.namespace
+            );
+            self.out.actions.push(Action::Warn { reason: "DefaultAccountUsed", note });
+        }
+        if !account.missing.is_empty() {
+            let used = account.instead.as_deref().unwrap_or(named);
+            let note = format!(
+                "ServiceAccount {used:?} names Secrets that do not exist: {}; steps run without them",
+                account.missing.join(", ")
+            );
+            self.out.actions.push(Action::Warn { reason: "FailedToRetrieveSecret", note });
+        }
     }
 
     /// The pod was there and is gone. Before a step has begun it is made again; after that the attempt has failed.
@@ -311,11 +422,14 @@ impl<'a> Decision<'a> {
         let owner = self.owner.clone();
         let asker = Asker { namespace: self.namespace, name: self.name, owner: &owner };
         let features = &self.observed.config.features;
+        validation::task_run(self.run, None, self.observed.config)
+            .into_result()
+            .map_err(|errors| Fault::invalid(format_args!("the TaskRun is not valid: {errors}")))?;
         let mut source = None;
         let spec = if let Some(spec) = &self.run.spec.task_spec {
             spec.clone()
         } else if let Some(reference) = &self.run.spec.task_ref {
-            match self.observed.catalog.task(asker, reference) {
+            match catalog::task(self.observed.catalog, asker, reference, self.observed.config) {
                 Lookup::Found(found) => {
                     let Found { spec, labels, annotations, source: from, .. } = *found;
                     self.bring(labels, annotations);
@@ -339,7 +453,7 @@ impl<'a> Decision<'a> {
             self.out.status.provenance =
                 Some(Provenance { ref_source: source, feature_flags: Some(features.as_provenance()) });
         }
-        match prepare::with_step_actions(spec, asker, self.observed.catalog)? {
+        match prepare::with_step_actions(spec, asker, self.observed.catalog, self.observed.config)? {
             Ok(spec) => Ok(spec),
             Err(pending) => Err(self.wait_for(pending, Reason::ResolvingStepActionRef)),
         }
@@ -357,11 +471,12 @@ impl<'a> Decision<'a> {
         if let Lookup::Wanted(request) = lookup {
             self.out.actions.push(Action::Request(request));
         }
+        self.look_again(SAFETY);
         let message = format!("TaskRun {}/{} awaiting remote resource", self.namespace, self.name);
         Stop::Waits(reason, message)
     }
 
-    fn images(&self, spec: &TaskSpec) -> Result<BTreeMap<String, Image>, Stop> {
+    fn images(&mut self, spec: &TaskSpec) -> Result<BTreeMap<String, Image>, Stop> {
         let of_template = spec.step_template.as_ref();
         let has_command = |step: &pipelines_engine_api::Step| {
             !step.script.is_empty()
@@ -376,7 +491,7 @@ impl<'a> Decision<'a> {
                 step.image.clone()
             };
             let image = self.observed.surroundings.image(self.run, &reference);
-            let image = ready(image, &format!("the command of image {reference:?}"))?;
+            let image = self.ready(image, &format!("the command of image {reference:?}"))?;
             images.insert(reference, image);
         }
         Ok(images)
@@ -431,7 +546,23 @@ impl<'a> Decision<'a> {
         let spec = self.out.status.task_spec.clone().unwrap_or_default();
         let ignores =
             annotations::PIPELINE_TASK_ON_ERROR.of(&self.run.metadata.annotations) == Some("continue");
-        let report = status::report(pod, &spec, ignores);
+        let mut report = status::report(pod, &spec, ignores);
+        if report.is_done() && result_log::is_in(pod) {
+            self.out.status.steps.clone_from(&report.steps);
+            match self.logged(pod, &report)? {
+                Ok(logged) => report = status::report_with(pod, &spec, ignores, &logged),
+                Err(fault) if report.verdict == Verdict::True => {
+                    report.verdict = Verdict::False;
+                    report.reason = if ignores { Reason::FailureIgnored } else { fault.reason };
+                    report.message = fault.message;
+                }
+                // It has failed, and this is not why.
+                Err(_) => {}
+            }
+        }
+        if self.is_starting(pod, &report) {
+            return Ok(());
+        }
         self.out.status.steps.clone_from(&report.steps);
         self.out.status.sidecars.clone_from(&report.sidecars);
         match report.verdict {
@@ -460,6 +591,57 @@ impl<'a> Decision<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the pod does what every pod does at first, so that there is nothing to write yet beyond "Pending": in most,
+    /// containers run or have ended before it would be worth a write. Where it takes longer, the run says what it waits for.
+    fn is_starting(&mut self, pod: &Pod, report: &status::Report) -> bool {
+        let is_told = succeeded(&self.out.status.conditions)
+            .is_some_and(|condition| condition.reason == Reason::Pending.to_string());
+        let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        let until = timeouts::deadline(created, Some(STARTING)).filter(|until| *until > self.observed.now);
+        if !is_told || until.is_none() || !report.is_starting() {
+            return false;
+        }
+        self.out.wake = [self.out.wake, until].into_iter().flatten().min();
+        true
+    }
+
+    /// The results that a sidecar hands on, when the steps of `report` have ended and it as well.
+    fn logged(&mut self, pod: &Pod, report: &status::Report) -> Result<Result<Logged, Fault>, Stop> {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        let ended = result_log::ended(pod);
+        if ended.is_none() {
+            if !matches!(phase, Some("Succeeded" | "Failed")) {
+                let message = "Waiting until results are collected".to_owned();
+                return Err(Stop::Waits(Reason::Running, message));
+            }
+            // It was taken away with its pod, as by an eviction.
+            return Ok(Ok(Logged::default()));
+        }
+        if ended.is_some_and(|ended| ended.exit_code != 0) && report.verdict == Verdict::True {
+            let message = format!(
+                "results could not be collected: container {:?} has failed; its log says why",
+                result_log::CONTAINER
+            );
+            return Ok(Err(Fault { reason: Reason::SidecarFailed, message }));
+        }
+        let log = match self.observed.surroundings.result_log(self.run, pod) {
+            Awaited::Ready(log) => log,
+            Awaited::Later => {
+                return Err(Stop::Waits(Reason::Running, "Waiting for the log of results".to_owned()));
+            }
+            Awaited::Again(why) => {
+                self.look_again(SOON);
+                return Err(Stop::Waits(Reason::Running, format!("Waiting for the log of results: {why}")));
+            }
+            Awaited::Failed(message) => return Ok(Err(Fault { reason: Reason::Failed, message })),
+        };
+        let logged = result_log::parse(&log, self.observed.config.features.max_result_size);
+        Ok(logged.map_err(|error| Fault {
+            reason: Reason::TaskRunResultLargerThanAllowedLimit,
+            message: format!("[User error] {error}"),
+        }))
     }
 
     /// An image that cannot be pulled ends the run when the configured time is over.
@@ -495,28 +677,45 @@ impl<'a> Decision<'a> {
         Ok(())
     }
 
-    /// Sidecars of a run that has ended by itself.
+    /// Sidecars of a run whose pod stays: it has ended by itself, or is kept.
     fn stop_sidecars(&mut self) {
-        let ended_by_force = succeeded(&self.out.status.conditions).is_some_and(|condition| {
-            let reasons = [Reason::TaskRunCancelled, Reason::TaskRunTimeout, Reason::TaskRunImagePullFailed];
-            reasons.iter().any(|reason| condition.reason == reason.to_string())
+        let loses_its_pod = succeeded(&self.out.status.conditions).is_some_and(|condition| {
+            let is_kept = condition.reason == Reason::TaskRunCancelled.to_string()
+                && self.observed.config.features.keep_pod_on_cancel;
+            !is_kept && ENDED_BY_FORCE.iter().any(|reason| condition.reason == reason.to_string())
         });
         let Some(pod) = self.pod() else { return };
         let status = pod.status.as_ref();
-        if ended_by_force || status.and_then(|status| status.phase.as_deref()) != Some("Running") {
+        if loses_its_pod || status.and_then(|status| status.phase.as_deref()) != Some("Running") {
             return;
         }
         let containers: Vec<_> = status
             .iter()
             .flat_map(|status| status.container_statuses.iter().flatten())
             .filter(|container| !container.name.starts_with(status::STEP))
+            // It ends by itself, and its log is still to be read.
+            .filter(|container| container.name != result_log::CONTAINER)
             .filter(|container| container.state.as_ref().is_some_and(|state| state.running.is_some()))
             .map(|container| container.name.clone())
             .collect();
-        if !containers.is_empty() {
-            let name = pod.metadata.name.clone().unwrap_or_default();
-            self.out.actions.push(Action::StopSidecars { name, containers });
+        if containers.is_empty() {
+            return;
         }
+        let finished_at = Some(Time(self.observed.now));
+        for sidecar in &mut self.out.status.sidecars {
+            // Nobody looks at the pod again for the moment at which they really end.
+            if let Some(running) = sidecar.running.take_if(|_| containers.contains(&sidecar.container)) {
+                sidecar.terminated = Some(ContainerStateTerminated {
+                    exit_code: 0,
+                    reason: Some(TerminationReason::Completed.to_string()),
+                    started_at: running.started_at,
+                    finished_at: finished_at.clone(),
+                    ..ContainerStateTerminated::default()
+                });
+            }
+        }
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        self.out.actions.push(Action::StopSidecars { name, containers });
     }
 
     fn fail(&mut self, reason: Reason, message: String) {
@@ -559,11 +758,12 @@ impl<'a> Decision<'a> {
     /// Ends the run: also what runs of it.
     fn end_at(&mut self, reason: Reason, message: String, completion: Option<Timestamp>) {
         self.out.actions.retain(|action| {
-            !matches!(action, Action::CreatePod(_) | Action::Claim(_) | Action::ConfigMap(_))
+            !matches!(
+                action,
+                Action::CreatePod(_) | Action::Claim(_) | Action::ConfigMap(_) | Action::Warn { .. }
+            )
         });
-        let by_force = [Reason::TaskRunCancelled, Reason::TaskRunTimeout, Reason::TaskRunImagePullFailed]
-            .contains(&reason);
-        if by_force {
+        if ENDED_BY_FORCE.contains(&reason) {
             if let Some(name) = self.pod().and_then(|pod| pod.metadata.name.clone()) {
                 let keeps =
                     reason == Reason::TaskRunCancelled && self.observed.config.features.keep_pod_on_cancel;
@@ -587,12 +787,12 @@ impl<'a> Decision<'a> {
             }
             let started_at = step.running.take().and_then(|running| running.started_at);
             step.waiting = None;
-            step.terminated = Some(k8s_openapi::api::core::v1::ContainerStateTerminated {
+            step.terminated = Some(ContainerStateTerminated {
                 exit_code: 1,
                 reason: Some(reason.to_string()),
                 started_at,
                 finished_at: Some(now.clone()),
-                ..Default::default()
+                ..ContainerStateTerminated::default()
             });
             step.termination_reason = match reason {
                 Reason::TaskRunCancelled => TerminationReason::TaskRunCancelled.to_string(),
@@ -623,19 +823,23 @@ impl<'a> Decision<'a> {
         );
     }
 
+    /// What was awaited, if it is there.
+    fn ready<T>(&mut self, awaited: Awaited<T>, what: &str) -> Result<T, Stop> {
+        match awaited {
+            Awaited::Ready(ready) => Ok(ready),
+            Awaited::Later => Err(Stop::Waits(Reason::Pending, format!("Waiting for {what}"))),
+            Awaited::Again(why) => {
+                self.look_again(SOON);
+                Err(Stop::Waits(Reason::Pending, format!("Waiting for {what}: {why}")))
+            }
+            Awaited::Failed(why) => Err(Fault { reason: Reason::PodCreationFailed, message: why }.into()),
+        }
+    }
+
     fn look_again(&mut self, after: Duration) {
         let at =
             SignedDuration::try_from(after).ok().and_then(|after| self.observed.now.checked_add(after).ok());
         self.out.wake = [self.out.wake, at].into_iter().flatten().min();
-    }
-}
-
-/// What was awaited, if it is there.
-fn ready<T>(awaited: Awaited<T>, what: &str) -> Result<T, Stop> {
-    match awaited {
-        Awaited::Ready(ready) => Ok(ready),
-        Awaited::Later => Err(Stop::Waits(Reason::Pending, format!("Waiting for {what}"))),
-        Awaited::Failed(why) => Err(Fault { reason: Reason::PodCreationFailed, message: why }.into()),
     }
 }
 
@@ -705,6 +909,7 @@ pub fn refused(code: u16, message: &str) -> Refused {
         {
             fault(Reason::PodAdmissionFailed)
         }
+        _ if message.contains("TaskRun validation failed") => fault(Reason::TaskRunValidationFailed),
         // The namespace is going: so will the run.
         403 if message.contains("being terminated") => Refused::Transient,
         400 | 401 | 403 | 405 | 413 | 422 => fault(Reason::PodCreationFailed),

@@ -13,6 +13,7 @@ pub mod containers;
 pub mod credentials;
 pub mod resources;
 pub mod scripts;
+mod template;
 pub mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,11 +29,12 @@ use pipelines_engine_api::{PodTemplate, TaskRun, TaskSpec, annotations, labels};
 
 use self::command::Common;
 use self::containers::Image;
-use self::credentials::Credential;
+use self::credentials::Account;
 use self::scripts::Scripts;
 use self::volumes::{Entrypoint, Workspace};
 use super::prepare::{Fault, step_name};
-use crate::config::Config;
+use super::result_log;
+use crate::config::{Config, ResultsFrom};
 use crate::timeouts;
 use crate::{family, names, pod_template};
 
@@ -51,12 +53,14 @@ pub struct Plan<'a> {
     pub entrypoint: &'a Entrypoint,
     /// Version of the engine, for an annotation.
     pub release: &'a str,
-    /// What the run's account has for its steps.
-    pub credentials: &'a [Credential],
+    /// Whom the pod runs as, and what that account has for steps.
+    pub account: &'a Account,
     /// Of the namespace.
     pub limit_ranges: &'a [LimitRange],
     /// Images of steps without a command, by the reference in the Task.
     pub images: &'a BTreeMap<String, Image>,
+    /// The image that holds the entrypoint and nothing else.
+    pub tools_image: &'a str,
     /// Where another pod of the run has the same claim.
     pub node: Option<&'a Node>,
 }
@@ -64,8 +68,8 @@ pub struct Plan<'a> {
 /// The node that a claim is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// Value of its label `kubernetes.io/hostname`.
-    pub hostname: String,
+    /// Its `metadata.name`, which is what pods say where they are; its host name may be another one.
+    pub name: String,
     /// A pod there still uses the claim: no other node will do.
     pub is_required: bool,
 }
@@ -93,11 +97,17 @@ pub fn make(plan: &Plan<'_>) -> Result<Made, Fault> {
         .unwrap_or_default();
     let waits = waits_for_sidecars(spec, config);
 
-    let flags = credentials::flags(plan.credentials, config.features.require_known_hosts)
+    let flags = credentials::flags(&plan.account.credentials, config.features.require_known_hosts)
         .map_err(|fault| Fault { reason: TaskRunReason::PodCreationFailed, message: fault.to_string() })?;
+    let collector = match config.features.results_from {
+        ResultsFrom::TerminationMessage => None,
+        ResultsFrom::SidecarLogs => {
+            result_log::container(spec, plan.tools_image, config.features.max_result_size)
+        }
+    };
     let common = Common {
         waits_for_sidecars: waits,
-        results_from_logs: false,
+        results_from_logs: collector.is_some(),
         breakpoint_on_failure: false,
         credentials: flags,
         links: spec.steps.iter().enumerate().map(|(index, step)| step_name(step, index)).collect(),
@@ -129,8 +139,13 @@ pub fn make(plan: &Plan<'_>) -> Result<Made, Fault> {
     }
     let volumes = volumes.finish()?;
 
+    sidecars.extend(collector.map(|container| Container {
+        security_context: config.features.set_security_context.then(restricted),
+        ..container
+    }));
     add_environment(&template, config, steps.iter_mut().chain(&mut sidecars));
     set_resources(plan, &mut steps, &mut sidecars);
+    resources::check(steps.iter().chain(&sidecars)).map_err(Fault::invalid)?;
 
     let mut annotations = run.metadata.annotations.clone().unwrap_or_default();
     annotations.retain(|key, _| key != annotations::LAST_APPLIED.as_str());
@@ -145,7 +160,11 @@ pub fn make(plan: &Plan<'_>) -> Result<Made, Fault> {
     all_labels.entry(labels::MANAGED_BY.into()).or_insert_with(|| config.defaults.managed_by.clone());
 
     let init_containers = match plan.entrypoint {
-        Entrypoint::InitContainer { image } => Some(vec![prepare(image, config)]),
+        Entrypoint::InitContainer { image } => {
+            let mut init = vec![prepare(image, config)];
+            resources::fill(&mut init, &config.defaults.container_resources);
+            Some(init)
+        }
         Entrypoint::ImageVolume { .. } | Entrypoint::ConfigMap { .. } => None,
     };
     let timeout = timeouts::of_attempt(run, config.defaults.timeout);
@@ -163,7 +182,8 @@ pub fn make(plan: &Plan<'_>) -> Result<Made, Fault> {
             init_containers,
             containers: steps.into_iter().chain(sidecars).collect(),
             volumes: Some(volumes),
-            service_account_name: Some(run.spec.service_account_name.clone()).filter(|name| !name.is_empty()),
+            service_account_name: account_of(run, plan.account),
+            automount_service_account_token: token(&template, plan.account),
             active_deadline_seconds: Some(deadline(timeout)),
             affinity: with_node(template.affinity.clone(), plan.node),
             ..from_template(template)
@@ -171,6 +191,18 @@ pub fn make(plan: &Plan<'_>) -> Result<Made, Fault> {
         status: None,
     };
     Ok(Made { pod, config_map })
+}
+
+/// Whom the pod runs as.
+fn account_of(run: &TaskRun, account: &Account) -> Option<String> {
+    let name = account.instead.as_ref().unwrap_or(&run.spec.service_account_name);
+    Some(name.clone()).filter(|name| !name.is_empty())
+}
+
+/// Whether the pod gets a token for the API server. The run's template says so, and otherwise the account (`None`), as ever: what
+/// a step calls nobody knows before it runs. Only an account that nobody has chosen is nobody's way to the API server.
+fn token(template: &PodTemplate, account: &Account) -> Option<bool> {
+    template.automount_service_account_token.or_else(|| account.instead.is_some().then_some(false))
 }
 
 /// One and a half times the timeout: the engine ends the run before, and the kubelet if there is no engine.
@@ -190,7 +222,6 @@ fn from_template(template: PodTemplate) -> PodSpec {
         tolerations: filled(template.tolerations),
         security_context: template.security_context,
         runtime_class_name: template.runtime_class_name,
-        automount_service_account_token: template.automount_service_account_token,
         dns_policy: template.dns_policy,
         dns_config: template.dns_config,
         // Tasks find services of their namespace by environment variables (contracts.md).
@@ -244,7 +275,7 @@ fn mount_all(plan: &Plan<'_>, common: &Common, volumes: &mut Volumes, steps: &mu
     volumes.add(volumes::steps());
     volumes::run(count).for_each(|volume| volumes.add(volume));
     let secrets =
-        credentials::volumes(plan.credentials, plan.run.metadata.uid.as_deref().unwrap_or_default());
+        credentials::volumes(&plan.account.credentials, plan.run.metadata.uid.as_deref().unwrap_or_default());
     for (volume, _) in &secrets {
         volumes.add(volume.clone());
     }
@@ -374,13 +405,10 @@ fn restricted() -> SecurityContext {
 fn with_node(affinity: Option<Affinity>, node: Option<&Node>) -> Option<Affinity> {
     let Some(node) = node else { return affinity };
     let mut affinity = affinity.unwrap_or_default();
-    let term = NodeSelectorTerm {
-        match_expressions: Some(vec![NodeSelectorRequirement {
-            key: "kubernetes.io/hostname".to_owned(),
-            operator: "In".to_owned(),
-            values: Some(vec![node.hostname.clone()]),
-        }]),
-        match_fields: None,
+    let is_it = NodeSelectorRequirement {
+        key: "metadata.name".to_owned(),
+        operator: "In".to_owned(),
+        values: Some(vec![node.name.clone()]),
     };
     let of_node: &mut NodeAffinity = affinity.node_affinity.get_or_insert_default();
     if node.is_required {
@@ -389,18 +417,18 @@ fn with_node(affinity: Option<Affinity>, node: Option<&Node>) -> Option<Affinity
             .get_or_insert_with(|| NodeSelector { node_selector_terms: Vec::new() });
         // Terms are alternatives: each of them has to have it.
         if required.node_selector_terms.is_empty() {
-            required.node_selector_terms.push(term);
-        } else {
-            for other in &mut required.node_selector_terms {
-                let more = term.match_expressions.clone().unwrap_or_default();
-                other.match_expressions.get_or_insert_default().extend(more);
-            }
+            required.node_selector_terms.push(NodeSelectorTerm::default());
+        }
+        for term in &mut required.node_selector_terms {
+            term.match_fields.get_or_insert_default().push(is_it.clone());
         }
     } else {
-        of_node
-            .preferred_during_scheduling_ignored_during_execution
-            .get_or_insert_default()
-            .push(PreferredSchedulingTerm { preference: term, weight: 100 });
+        of_node.preferred_during_scheduling_ignored_during_execution.get_or_insert_default().push(
+            PreferredSchedulingTerm {
+                preference: NodeSelectorTerm { match_fields: Some(vec![is_it]), match_expressions: None },
+                weight: 100,
+            },
+        );
     }
     Some(affinity)
 }

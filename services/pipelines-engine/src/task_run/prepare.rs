@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pipelines_engine_api::reasons::TaskRunReason;
 use pipelines_engine_api::{Step, StepActionSpec, TaskRun, TaskSpec, WorkspaceBinding, WorkspaceDeclaration};
 
-use crate::catalog::{Asker, Catalog, Failure, Lookup};
+use crate::catalog::{self, Asker, Catalog, Failure, Lookup};
 use crate::config::Config;
 use crate::params;
 use crate::substitution::Replacements;
@@ -21,7 +21,8 @@ pub struct Fault {
 }
 
 impl Fault {
-    fn invalid(message: impl std::fmt::Display) -> Self {
+    /// One that the user has caused.
+    pub fn invalid(message: impl std::fmt::Display) -> Self {
         Self { reason: TaskRunReason::TaskRunValidationFailed, message: format!("[User error] {message}") }
     }
 }
@@ -31,10 +32,11 @@ pub fn with_step_actions(
     mut spec: TaskSpec,
     asker: Asker<'_>,
     catalog: &dyn Catalog,
+    config: &Config,
 ) -> Result<Result<TaskSpec, Lookup<StepActionSpec>>, Fault> {
     for step in &mut spec.steps {
         let Some(reference) = step.ref_.take() else { continue };
-        match catalog.step_action(asker, &reference) {
+        match catalog::step_action(catalog, asker, &reference, config) {
             Lookup::Found(action) => act(step, action.spec)?,
             Lookup::Failed(failure) => {
                 let reason = match failure {
@@ -93,6 +95,7 @@ pub fn check(run: &TaskRun, spec: &TaskSpec, bindings: &[WorkspaceBinding]) -> R
     if spec.steps.is_empty() {
         return Err(Fault::invalid("the Task has no steps"));
     }
+    check_supported(run, spec)?;
     let given = &run.spec.params;
     params::check(&spec.params, given).map_err(Fault::invalid)?;
     params::check_enums(&spec.params, given).map_err(|fault| Fault {
@@ -103,6 +106,21 @@ pub fn check(run: &TaskRun, spec: &TaskSpec, bindings: &[WorkspaceBinding]) -> R
     params::check_indexes(&spec.params, given, &text).map_err(Fault::invalid)?;
     check_workspaces(&spec.workspaces, bindings)?;
     check_overrides(run, spec)
+}
+
+/// What this version does not run yet is refused in words, not left undone.
+fn check_supported(run: &TaskRun, spec: &TaskSpec) -> Result<(), Fault> {
+    if let Some((index, step)) = spec.steps.iter().enumerate().find(|(_, step)| !step.when.is_empty()) {
+        return Err(Fault::invalid(format_args!(
+            "{} has conditions (when), which this version of the engine does not evaluate in steps; put them on a task",
+            step_name(step, index)
+        )));
+    }
+    let breakpoints = run.spec.debug.as_ref().and_then(|debug| debug.breakpoints.as_ref());
+    if breakpoints.is_some_and(|breakpoints| *breakpoints != Default::default()) {
+        return Err(Fault::invalid("it has breakpoints, at which this version of the engine does not stop"));
+    }
+    Ok(())
 }
 
 fn check_workspaces(declared: &[WorkspaceDeclaration], bindings: &[WorkspaceBinding]) -> Result<(), Fault> {
@@ -314,6 +332,8 @@ mod tests {
     #[case::extra(json!({"workspaces": [{"name": "x", "emptyDir": {}}]}), json!({"steps": [{}]}), "\"x\" does not match")]
     #[case::step(json!({"stepSpecs": [{"name": "x"}]}), json!({"steps": [{"name": "a"}]}), "No Step named x")]
     #[case::none(json!({}), json!({"steps": []}), "no steps")]
+    #[case::when(json!({}), json!({"steps": [{}, {"when": [{"cel": "true"}]}]}), "step-unnamed-1 has conditions")]
+    #[case::debug(json!({"debug": {"breakpoints": {"onFailure": "enabled"}}}), json!({"steps": [{}]}), "has breakpoints")]
     fn refuses_in_words(#[case] spec: Value, #[case] of_task: Value, #[case] expected: &str) {
         let (run, of_task) = (run(spec), task(of_task));
         let fault = check(&run, &of_task, &bindings(&run, &of_task, &Config::default())).unwrap_err();

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateWaiting, ContainerStatus, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use pipelines_engine_api::reasons::{TaskRunReason as Reason, TerminationReason};
 use pipelines_engine_api::task_run::{SidecarState, StepState};
 use pipelines_engine_api::{TaskRunResult, TaskSpec};
 
+use super::result_log::Logged;
 use super::termination::{self, Message};
 use crate::condition::Verdict;
 
@@ -36,13 +37,30 @@ impl Report {
     pub fn is_done(&self) -> bool {
         self.verdict != Verdict::Unknown
     }
+
+    /// Whether containers are being made, and nothing is known to stand in their way.
+    pub fn is_starting(&self) -> bool {
+        let is_made = |waiting: Option<&ContainerStateWaiting>| {
+            let reason = waiting.and_then(|waiting| waiting.reason.as_deref());
+            reason.is_some_and(|reason| STARTS.contains(&reason))
+        };
+        self.verdict == Verdict::Unknown
+            && self.reason == Reason::Pending
+            && self.steps.iter().all(|step| is_made(step.waiting.as_ref()))
+            && self.sidecars.iter().all(|sidecar| is_made(sidecar.waiting.as_ref()))
+    }
 }
 
 /// Reads a pod. `ignores_failure` says that the PipelineRun goes on if this run fails.
 pub fn report(pod: &Pod, spec: &TaskSpec, ignores_failure: bool) -> Report {
+    report_with(pod, spec, ignores_failure, &Logged::default())
+}
+
+/// As [`report`], with results that do not come by termination messages.
+pub fn report_with(pod: &Pod, spec: &TaskSpec, ignores_failure: bool, logged: &Logged) -> Report {
     let statuses = in_order(pod);
     let of_steps: Vec<_> = statuses.iter().copied().filter(|status| status.name.starts_with(STEP)).collect();
-    let read: Vec<_> = of_steps.iter().map(|status| Step::read(status, spec)).collect();
+    let read: Vec<_> = of_steps.iter().map(|status| Step::read(status, spec, logged)).collect();
     let steps = read.iter().map(|step| step.state.clone()).collect();
     let sidecars = statuses
         .iter()
@@ -55,7 +73,7 @@ pub fn report(pod: &Pod, spec: &TaskSpec, ignores_failure: bool) -> Report {
         Report { verdict, reason, message, steps, sidecars, results: Vec::new(), completion: None };
     if report.is_done() {
         report.completion = read.iter().filter_map(Step::finished).max();
-        match results(&read, spec) {
+        match results(&read, spec, logged) {
             Ok(results) => report.results = results,
             Err(message) if report.verdict == Verdict::True => {
                 report.verdict = Verdict::False;
@@ -89,7 +107,7 @@ struct Step {
 }
 
 impl Step {
-    fn read(status: &ContainerStatus, spec: &TaskSpec) -> Self {
+    fn read(status: &ContainerStatus, spec: &TaskSpec, logged: &Logged) -> Self {
         let absent = ContainerState::default();
         let state = status.state.as_ref().unwrap_or(&absent);
         let mut step = StepState {
@@ -121,7 +139,8 @@ impl Step {
             }
             terminated.message = Some(message.shown.clone()).filter(|shown| !shown.is_empty());
         }
-        let message = message.unwrap_or_default();
+        let mut message = message.unwrap_or_default();
+        message.step_results.extend(logged.step_results.get(&status.name).into_iter().flatten().cloned());
         step.termination_reason = message.reason.clone().unwrap_or_else(|| {
             if message.exit_code.is_some() {
                 TerminationReason::Continued.to_string()
@@ -158,9 +177,10 @@ fn step_results(name: &str, message: &Message, spec: &TaskSpec) -> Vec<TaskRunRe
 }
 
 /// What the steps gave out, by the Task's declarations: of each name the last value. What nobody declared is left out.
-fn results(steps: &[Step], spec: &TaskSpec) -> Result<Vec<TaskRunResult>, String> {
+fn results(steps: &[Step], spec: &TaskSpec, logged: &Logged) -> Result<Vec<TaskRunResult>, String> {
     let mut last: BTreeMap<&str, &str> = BTreeMap::new();
-    for (name, value) in steps.iter().flat_map(|step| &step.message.task_results) {
+    let of_steps = steps.iter().flat_map(|step| &step.message.task_results);
+    for (name, value) in of_steps.chain(&logged.task_results) {
         last.insert(name, value);
     }
     let mut results = Vec::new();
@@ -215,12 +235,14 @@ fn outcome(pod: &Pod, statuses: &[&ContainerStatus], steps: &[Step]) -> (Verdict
     let phase = status.phase.as_deref().unwrap_or("Pending");
     let expected =
         pod.spec.iter().flat_map(|spec| &spec.containers).filter(|c| c.name.starts_with(STEP)).count();
-    let all_ended = steps.len() == expected && steps.iter().all(|step| step.exit_code.is_some());
+    let all_ended =
+        expected > 0 && steps.len() == expected && steps.iter().all(|step| step.exit_code.is_some());
     if phase == "Failed" || (all_ended && steps.iter().any(Step::has_failed)) {
         let (reason, message) = failure(pod, statuses, steps);
         return (Verdict::False, reason, message);
     }
-    if phase == "Succeeded" || (all_ended && phase == "Running") {
+    // A kubelet tells of the ends of short steps while it still calls their pod Pending, and a second later of the pod's.
+    if phase == "Succeeded" || all_ended {
         return (Verdict::True, Reason::Succeeded, "All Steps have completed executing".to_owned());
     }
     if phase == "Pending" {
@@ -288,6 +310,9 @@ fn step_failure(step: &Step) -> String {
     format!("{container:?} exited with code {code}")
 }
 
+/// Why containers wait that are being made.
+const STARTS: [&str; 2] = ["PodInitializing", "ContainerCreating"];
+
 /// Why images are not there, of containers that wait.
 const PULL_FAILURES: [&str; 6] = [
     "ImagePullBackOff",
@@ -316,10 +341,7 @@ fn pending(pod: &Pod, statuses: &[&ContainerStatus]) -> (Verdict, Reason, String
     let init = status.init_container_statuses.iter().flatten();
     let waiting = init.chain(statuses.iter().copied()).find_map(|container| {
         let waiting = container.state.as_ref()?.waiting.as_ref()?;
-        let reason = waiting
-            .reason
-            .as_deref()
-            .filter(|reason| !["PodInitializing", "ContainerCreating"].contains(reason))?;
+        let reason = waiting.reason.as_deref().filter(|reason| !STARTS.contains(reason))?;
         Some((container.name.as_str(), reason, waiting.message.as_deref().unwrap_or_default()))
     });
     if let Some((container, reason, message)) = waiting {

@@ -6,6 +6,7 @@ use pipelines_engine_api::{EmbeddedTask, Matrix, ParamValue, PipelineTask, WhenE
 
 use super::errors::Errors;
 use super::{gates, names, params, pipeline, reference, step, task};
+use crate::cel;
 use crate::config::{Config, Stability};
 use crate::substitution::references;
 
@@ -142,6 +143,10 @@ pub(super) fn when(expression: &WhenExpression, config: &Config) -> Errors {
         errors.add_if(others, || {
             Errors::message("cel and input+operator+values cannot be set in one WhenExpression", &[""])
         });
+        if let Err(error) = cel::check(&expression.cel) {
+            let message = format!("invalid cel expression: {} with err: {error}", expression.cel);
+            errors.add(Errors::message(message, &["cel"]));
+        }
         return errors;
     }
     let mut errors = Errors::none();

@@ -5,7 +5,7 @@ use pipelines_engine_api::{GoDuration, Step};
 use super::errors::Errors;
 use super::task::Container;
 use super::variables::Text;
-use super::{gates, names, params, reference};
+use super::{gates, names, params, pipeline_task, reference};
 use crate::config::{Config, Stability};
 use crate::substitution::references;
 
@@ -63,6 +63,9 @@ pub(super) fn step(step: &Step, before: Option<&Step>, config: &Config) -> Error
     }
     if !step.workspaces.is_empty() {
         errors.add(gates::stability(config, "step workspaces", Stability::Beta, "workspaces"));
+    }
+    for (index, expression) in step.when.iter().enumerate() {
+        errors.add(pipeline_task::when(expression, config).via_index("when", index));
     }
     errors.add(of_other_steps(step, config));
     errors

@@ -203,6 +203,8 @@ fn pipelines(#[case] patch: Value, #[case] expected: &str) {
 #[case::operator(json!({"when": [{"input": "x", "operator": "is", "values": ["y"]}]}), "invalid value: operator \"is\" is not recognized. valid operators: in,notin: spec.tasks[1].when[0]")]
 #[case::no_values(json!({"when": [{"input": "x", "operator": "in", "values": []}]}), "invalid value: expecting non-empty values field: spec.tasks[1].when[0]")]
 #[case::cel_and_input(json!({"when": [{"input": "x", "cel": "true"}]}), "cel and input+operator+values cannot be set in one WhenExpression: spec.tasks[1].when[0]")]
+#[case::cel_syntax(json!({"when": [{"cel": "'$(params.p)' =="}]}), "invalid cel expression: '$(params.p)' == with err: ERROR: <input>:1:17: Syntax error")]
+#[case::cel_variable(json!({"when": [{"cel": "p == 'x'"}]}), "invalid cel expression: p == 'x' with err: undeclared reference to \"p\": an expression sees no variables; put a value between quotes, as '$(params.name)': spec.tasks[1].when[0].cel")]
 #[case::continue_with_retries(json!({"onError": "continue", "retries": 1}), "PipelineTask OnError cannot be set to \"continue\" when Retries is greater than 0: spec.tasks[1]")]
 #[case::matrix_and_params(json!({"params": [{"name": "p", "value": "x"}], "matrix": {"params": [{"name": "p", "value": ["y"]}]}}), "expected exactly one, got both: spec.tasks[1].matrix.params[p], spec.tasks[1].params[p]")]
 #[case::matrix_of_strings(json!({"matrix": {"params": [{"name": "p", "value": "x"}]}}), "invalid value: parameters of type array only are allowed, but got param type string: spec.tasks[1].matrix.params[p]")]
@@ -284,7 +286,7 @@ fn the_administrator_forbids() {
     let defaults = Defaults { forbidden_env: ["E".to_owned()].into(), ..Defaults::default() };
     let all = ["pipeline", "pipelinerun", "taskrun"].map(str::to_owned);
     let features = Features { disable_inline_spec: all.into(), ..Features::default() };
-    let config = Config { defaults, features };
+    let config = Config { defaults, features, ..Config::default() };
     let template = json!({"env": [{"name": "E", "value": "x"}]});
     let message = "invalid value: PodTemplate cannot update a forbidden env: E: ";
     assert_eq!(

@@ -133,12 +133,13 @@ fn a_finished_run_may_lack_todays_defaults() {
 
 #[rstest]
 #[case("feature-flags", json!({"enable-api-fields": "gamma"}), Some("enable-api-fields: \"gamma\" is not valid"))]
+#[case("git-resolver-config", json!({"fetch-timeout": "soon"}), Some("fetch-timeout: \"soon\" is not valid"))]
 #[case("config-defaults", json!({"default-timeout-minutes": "soon"}), Some("default-timeout-minutes: \"soon\" is not valid"))]
 #[case("feature-flags", json!({"enable-api-fields": "alpha", "_example": "x"}), None)]
 #[case("other", json!({"enable-api-fields": "gamma"}), None)]
 fn configuration_is_checked(#[case] name: &str, #[case] data: Value, #[case] expected: Option<&str>) {
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data});
-    let verdict = validate_config(&review("UPDATE", &map, None));
+    let verdict = validate_config(&review("UPDATE", &map, None), &Names::default());
     match expected {
         None => assert_eq!(verdict, Verdict::Allow),
         Some(expected) => {

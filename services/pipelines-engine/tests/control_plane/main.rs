@@ -3,8 +3,22 @@
 
 #![expect(clippy::large_futures, reason = "runs are large types, and a test waits for them one at a time")]
 
+mod bad_input;
+mod bounds;
+mod bystanders;
+mod crash;
+mod faults;
+mod features;
+mod guard;
+mod images;
+mod load;
+mod pipelines;
+mod quota;
+mod remote;
 mod resolution;
+mod resolvers;
 mod rights;
-mod runs;
 mod service;
+mod tasks;
 mod webhook;
+mod workspaces;

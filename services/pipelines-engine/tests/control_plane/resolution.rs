@@ -1,124 +1,73 @@
 //! Scenario 20: requests for git, bundles and cluster, those that nobody answers, and those that may not be answered.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
-use clap::Parser as _;
-use fleet::Fleet;
-use fleet::outbound::{self, Options};
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{Api, Client};
-use pipelines_engine::resolution::{self, CurrentSettings, Git, Resolver};
+use kube::Api;
 use pipelines_engine_api::status::succeeded;
 use pipelines_engine_api::{ResolutionRequest, ResolutionRequestStatus};
-use prometheus::Registry;
-use serde_json::json;
-use testkit::pki::Authority;
-use testkit::registry::{BundleLayer, PlayedRegistry};
-use testkit::{ControlPlane, DEADLINE, Namespace, wait_for};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use serde_json::{Value, json};
+use testkit::registry::BundleLayer;
+use testkit::{DEADLINE, Namespace, wait_for};
+
+use crate::resolvers::{self, Outside, Resolvers};
+use crate::service::{Service, of_pipeline_run, says, task};
 
 const TASK: &str =
     "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: build}\nspec: {steps: [{image: a}]}\n";
 
-#[derive(Debug, clap::Parser)]
-struct Args {
-    #[command(flatten)]
-    fleet: fleet::Args,
-}
-
-/// The resolvers of one test, and what they may reach.
+/// An engine with its resolvers, who asks them, and what they may reach.
 struct World {
-    client: Client,
-    /// Asks.
-    tenant: Namespace<'static>,
-    /// Asks too.
+    service: Service,
+    resolvers: Resolvers,
+    /// Asks, as the service's tenant does.
     other: Namespace<'static>,
-    registry: PlayedRegistry,
-    stop: CancellationToken,
-    serving: JoinHandle<Result<(), fleet::Error>>,
-    folder: tempfile::TempDir,
+    outside: Outside,
 }
 
-/// With these ConfigMaps, by name.
-async fn world(settings: &[(&str, &[(&str, &str)])]) -> anyhow::Result<World> {
-    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-    let plane = ControlPlane::shared().await;
-    testkit::crd::install(plane, &pipelines_engine_api::crds()).await?;
-    let client = plane.admin();
-    let (own, tenant, other) = (
-        plane.namespace("resolvers").await?,
-        plane.namespace("tenant").await?,
-        plane.namespace("other").await?,
-    );
-    for (name, data) in settings {
-        let data: BTreeMap<_, _> = data.iter().copied().collect();
-        let labels = json!({"app.kubernetes.io/part-of": "tekton-pipelines"});
-        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}, "data": data});
-        own.apply_yaml(&map.to_string()).await?;
-    }
-    let (authority, folder) = (Authority::new("resolution")?, tempfile::tempdir()?);
-    let bundle = folder.path().join("ca.crt");
-    std::fs::write(&bundle, authority.cert_pem())?;
-    let options = Options { allow: "127.0.0.1".parse()?, ca_bundle: Some(bundle), ..Options::default() };
-    let metrics = Registry::new();
-    let outbound = outbound::Client::new("test", options, fleet::Clock::system(), &metrics)?;
-    let args = Args::try_parse_from([
-        "resolvers",
-        "--metrics-addr=127.0.0.1:0",
-        "--health-addr=127.0.0.1:0",
-        &format!("--watch-namespaces={tenant},{other}"),
-        &format!("--namespace={own}"),
-    ])?;
-    let stop = CancellationToken::new();
-    let mut fleet = Fleet::new("resolvers", args.fleet, client.clone(), metrics, stop.clone())?;
-    let requests = fleet.store::<ResolutionRequest>().build();
-    let maps = fleet.store::<ConfigMap>().only_in(&*own).build();
-    let settings = CurrentSettings::follow(&maps);
-    let git = Git::new(outbound.clone()).with_paths();
-    let resolver = Resolver::new(client.clone(), &outbound).with_git(git);
-    let lifecycle = resolution::lifecycle(&fleet, &requests, &settings);
-    let resolvers = resolution::resolvers(&fleet, &requests, &settings, resolver, &own);
-    fleet.run(lifecycle);
-    fleet.run(resolvers);
-    let serving = tokio::spawn(fleet.serve());
-    let registry = PlayedRegistry::start(&authority)?;
-    Ok(World { client, tenant, other, registry, stop, serving, folder })
+/// With these entries of ConfigMaps, by name.
+async fn world(settings: &[(&str, Value)]) -> anyhow::Result<World> {
+    let outside = Outside::start().await?;
+    let trusted = ("config-registry-cert", json!({"cert": outside.authority.cert_pem()}));
+    let service = Service::with(&[&[trusted], settings].concat(), &[]).await?;
+    let other = service.plane.namespace("other").await?;
+    let resolvers = Resolvers::start(&service, &[&service.tenant, &other], &outside).await?;
+    Ok(World { service, resolvers, other, outside })
 }
 
 impl World {
     /// Asks, and waits for the last word.
     async fn resolve(
         &self,
-        namespace: &Namespace<'_>,
+        namespace: &str,
         kind: &str,
         params: &[(&str, &str)],
     ) -> anyhow::Result<ResolutionRequestStatus> {
-        let params: Vec<_> =
-            params.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-        let request = json!({
-            "apiVersion": "resolution.tekton.dev/v1beta1", "kind": "ResolutionRequest",
-            "metadata": {"name": "request", "labels": {"resolution.tekton.dev/type": kind}},
-            "spec": {"params": params},
-        });
-        let api: Api<ResolutionRequest> = Api::namespaced(self.client.clone(), namespace);
-        if api.get_opt("request").await?.is_some() {
-            api.delete("request", &kube::api::DeleteParams::default()).await?;
-        }
-        namespace.apply_yaml(&request.to_string()).await?;
-        let is_over = |request: &ResolutionRequest| {
-            let conditions = request.status.as_ref().map(|status| status.conditions.as_slice());
-            succeeded(conditions.unwrap_or_default()).is_some_and(|condition| condition.status != "Unknown")
-        };
-        let over = wait_for(&api, "request", "the last word", DEADLINE, is_over).await?;
-        Ok(over.status.unwrap_or_default())
+        resolve(&self.service, namespace, kind, params).await
     }
 
-    async fn end(self) -> anyhow::Result<()> {
-        self.stop.cancel();
-        Ok(self.serving.await??)
+    async fn end(mut self) -> anyhow::Result<()> {
+        self.resolvers.stop().await?;
+        self.service.stop().await
     }
+}
+
+async fn resolve(
+    service: &Service,
+    namespace: &str,
+    kind: &str,
+    params: &[(&str, &str)],
+) -> anyhow::Result<ResolutionRequestStatus> {
+    let params: Vec<_> = params.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    let request = serde_json::from_value(json!({
+        "metadata": {"generateName": "request-", "labels": {"resolution.tekton.dev/type": kind}},
+        "spec": {"params": params},
+    }))?;
+    let api: Api<ResolutionRequest> = Api::namespaced(service.admin(), namespace);
+    let made = api.create(&Default::default(), &request).await?;
+    let is_over = |request: &ResolutionRequest| {
+        let conditions = request.status.as_ref().map(|status| status.conditions.as_slice());
+        succeeded(conditions.unwrap_or_default()).is_some_and(|condition| condition.status != "Unknown")
+    };
+    let name = made.metadata.name.unwrap_or_default();
+    Ok(wait_for(&api, &name, "the last word", DEADLINE, is_over).await?.status.unwrap_or_default())
 }
 
 fn reason(status: &ResolutionRequestStatus) -> (&str, &str) {
@@ -135,14 +84,11 @@ fn data(status: &ResolutionRequestStatus) -> anyhow::Result<String> {
 
 #[tokio::test]
 async fn scenario_20_finds_objects_of_the_cluster_that_may_be_read() -> anyhow::Result<()> {
-    let world = world(&[("cluster-resolver-config", &[("blocked-namespaces", "kube-system")])]).await?;
+    let settings = [("cluster-resolver-config", json!({"blocked-namespaces": "kube-system"}))];
+    let world = world(&settings).await?;
     world.other.apply_yaml(TASK).await?;
-    let ask = |namespace: &str| {
-        [("kind", "task"), ("name", "build"), ("namespace", namespace)].map(|(k, v)| (k, v.to_owned()))
-    };
-    let params = ask(&world.other);
-    let params: Vec<_> = params.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    let status = world.resolve(&world.tenant, "cluster", &params).await?;
+    let params = [("kind", "task"), ("name", "build"), ("namespace", &*world.other)];
+    let status = world.resolve(&world.service.tenant, "cluster", &params).await?;
     assert!(data(&status)?.contains(r#""kind":"Task""#));
     let uri = status.ref_source.unwrap_or_default().uri;
     assert!(
@@ -151,7 +97,7 @@ async fn scenario_20_finds_objects_of_the_cluster_that_may_be_read() -> anyhow::
     );
 
     let params = [("name", "build"), ("namespace", "kube-system")];
-    let status = world.resolve(&world.tenant, "cluster", &params).await?;
+    let status = world.resolve(&world.service.tenant, "cluster", &params).await?;
     let (why, message) = reason(&status);
     assert_eq!(why, "ResolutionFailed");
     assert!(message.contains("blocked-namespaces") && status.data.is_empty(), "{message}");
@@ -161,73 +107,69 @@ async fn scenario_20_finds_objects_of_the_cluster_that_may_be_read() -> anyhow::
 #[tokio::test]
 async fn scenario_20_finds_layers_of_bundles_for_those_who_may_pull_them() -> anyhow::Result<()> {
     let world = world(&[]).await?;
+    let (registry, tenant) = (&world.outside.registry, &world.service.tenant);
     let layer = BundleLayer { kind: "task", name: "build", content: TASK.as_bytes().to_vec() };
-    let digest = world.registry.push_bundle("private", "v1", &[layer]);
-    world.registry.lock("private", "robot", "secret");
-    let auths = json!({"auths": {world.registry.address(): {"username": "robot", "password": "secret"}}});
+    let digest = registry.push_bundle("private", "v1", &[layer]);
+    registry.lock("private", "robot", "secret");
+    let auths = json!({"auths": {registry.address(): {"username": "robot", "password": "secret"}}});
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "pull"}, "type": "kubernetes.io/dockerconfigjson",
         "stringData": {".dockerconfigjson": auths.to_string()},
     });
-    world.tenant.apply_yaml(&secret.to_string()).await?;
+    tenant.apply_yaml(&secret.to_string()).await?;
     // By digest, which is remembered: but not for others.
-    let bundle = format!("{}/private@{digest}", world.registry.address());
+    let bundle = format!("{}/private@{digest}", registry.address());
     let params = [("bundle", bundle.as_str()), ("name", "build"), ("kind", "task"), ("secret", "pull")];
-    let status = world.resolve(&world.tenant, "bundles", &params).await?;
+    let status = world.resolve(tenant, "bundles", &params).await?;
     assert_eq!(data(&status)?, TASK);
     let source = status.ref_source.unwrap_or_default();
     assert_eq!(format!("sha256:{}", source.digest["sha256"]), digest);
-    let status = world.resolve(&world.other, "bundles", &params).await?;
-    assert_eq!(reason(&status).0, "ResolutionFailed", "{status:?}");
-    let calls = world.registry.calls().len();
-    let status = world.resolve(&world.tenant, "bundles", &params).await?;
-    assert_eq!(
-        (data(&status)?, world.registry.calls().len()),
-        (TASK.to_owned(), calls),
-        "nothing is asked again"
-    );
+    for params in [&params[..], &params[..3]] {
+        let status = world.resolve(&world.other, "bundles", params).await?;
+        assert_eq!(reason(&status).0, "ResolutionFailed", "{status:?}");
+    }
+    let calls = registry.calls().len();
+    let status = world.resolve(tenant, "bundles", &params).await?;
+    assert_eq!((data(&status)?, registry.calls().len()), (TASK.to_owned(), calls), "nothing is asked again");
     world.end().await
 }
 
 #[tokio::test]
 async fn scenario_20_finds_files_of_repositories() -> anyhow::Result<()> {
     let world = world(&[]).await?;
-    let repository = world.folder.path().join("repository");
-    let git = |arguments: &[&str]| run_git(&repository, arguments);
-    std::fs::create_dir(&repository)?;
-    git(&["init", "--quiet"])?;
-    std::fs::write(repository.join("build.yaml"), TASK)?;
-    git(&["add", "."])?;
-    git(&["commit", "--quiet", "-m", "one"])?;
-    let url = repository.display().to_string();
-    let status = world.resolve(&world.tenant, "git", &[("url", &url), ("pathInRepo", "build.yaml")]).await?;
+    let (git, tenant) = (&world.outside.git, &world.service.tenant);
+    let commit = git.repository("tasks")?.commit(&[("build.yaml", TASK)])?;
+    let url = git.url("tasks");
+    let status = world.resolve(tenant, "git", &[("url", &url), ("pathInRepo", "build.yaml")]).await?;
     assert_eq!(data(&status)?, TASK);
     let source = status.ref_source.unwrap_or_default();
     assert_eq!((source.uri, source.entry_point), (format!("git+{url}"), "build.yaml".to_owned()));
-    assert_eq!(source.digest["sha1"].len(), 40);
-    let status = world.resolve(&world.tenant, "git", &[("url", &url), ("pathInRepo", "../x")]).await?;
+    assert_eq!(source.digest["sha1"], commit);
+    let params = [("url", url.as_str()), ("pathInRepo", "../x")];
+    let status = world.resolve(tenant, "git", &params).await?;
     assert!(reason(&status).1.contains("pathInRepo"), "{status:?}");
+    // A commit is remembered, for everybody, but no branch.
+    let at = |revision: &'static str| {
+        [("url", url.as_str()), ("pathInRepo", "build.yaml"), ("revision", revision)]
+    };
+    let commit: &'static str = commit.leak();
+    for (revision, is_asked) in [(commit, true), (commit, false), ("main", true), ("main", true)] {
+        let calls = git.calls().len();
+        data(&world.resolve(&world.other, "git", &at(revision)).await?)?;
+        assert_eq!(git.calls().len() > calls, is_asked, "{revision}");
+    }
     world.end().await
-}
-
-fn run_git(folder: &Path, arguments: &[&str]) -> anyhow::Result<()> {
-    let status = std::process::Command::new("git")
-        .args(["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "init.defaultBranch=main"])
-        .args(arguments)
-        .current_dir(folder)
-        .status()?;
-    anyhow::ensure!(status.success(), "git {arguments:?}");
-    Ok(())
 }
 
 #[tokio::test]
 async fn scenario_20_what_nobody_answers_ends_and_says_why() -> anyhow::Result<()> {
-    let settings: [(&str, &[(&str, &str)]); 2] = [
-        ("config-defaults", &[("default-maximum-resolution-timeout", "3s")]),
-        ("resolvers-feature-flags", &[("enable-git-resolver", "false")]),
+    let settings = [
+        ("config-defaults", json!({"default-maximum-resolution-timeout": "3s"})),
+        ("resolvers-feature-flags", json!({"enable-git-resolver": "false"})),
     ];
     let world = world(&settings).await?;
-    let status = world.resolve(&world.tenant, "hub", &[("name", "build")]).await?;
+    let tenant = &world.service.tenant;
+    let status = world.resolve(tenant, "hub", &[("name", "build")]).await?;
     let (why, message) = reason(&status);
     assert_eq!(why, "ResolutionTimedOut");
     assert!(message.starts_with("resolution took longer than global timeout of 3s"), "{message}");
@@ -235,15 +177,85 @@ async fn scenario_20_what_nobody_answers_ends_and_says_why() -> anyhow::Result<(
 
     // Nothing listens there.
     let params = [("bundle", "127.0.0.1:1/tasks:v1"), ("name", "build")];
-    let status = world.resolve(&world.tenant, "bundles", &params).await?;
+    let status = world.resolve(tenant, "bundles", &params).await?;
     let (why, message) = reason(&status);
     assert_eq!(why, "ResolutionTimedOut");
     assert!(message.contains("127.0.0.1:1/tasks:v1") && message.contains("cannot be reached"), "{message}");
 
-    let status =
-        world.resolve(&world.tenant, "git", &[("url", "https://git.test/x"), ("pathInRepo", "a")]).await?;
+    let params = [("url", "https://git.test/x"), ("pathInRepo", "a")];
+    let status = world.resolve(tenant, "git", &params).await?;
     let (why, message) = reason(&status);
     assert_eq!(why, "ResolutionFailed");
     assert!(message.contains("enable-git-resolver"), "{message}");
     world.end().await
+}
+
+#[tokio::test]
+async fn scenario_20_settings_and_authorities_are_followed_live() -> anyhow::Result<()> {
+    let world = world(&[("git-resolver-config", json!({"default-revision": "gone"}))]).await?;
+    let (git, registry, tenant) = (&world.outside.git, &world.outside.registry, &world.service.tenant);
+    git.repository("tasks")?.commit(&[("build.yaml", TASK)])?;
+    let layer = BundleLayer { kind: "task", name: "build", content: TASK.as_bytes().to_vec() };
+    registry.push_bundle("tasks", "v1", &[layer]);
+    let path = [("pathInRepo", "build.yaml")];
+    let status = world.resolve(tenant, "git", &[("url", &git.url("tasks")), path[0]]).await?;
+    assert!(reason(&status).1.contains("no revision \"gone\""), "{status:?}");
+    let bundle = format!("{}/tasks:v1", registry.address());
+    let bundle = [("bundle", bundle.as_str()), ("name", "build")];
+    data(&world.resolve(tenant, "bundles", &bundle).await?)?;
+
+    let set = async |name: &str, data: Value| resolvers::set(&world.service, name, &data).await;
+    set("git-resolver-config", json!({"default-revision": "main", "default-url": git.url("tasks")})).await?;
+    testkit::eventually(DEADLINE, "the new default-url to be in force", async || {
+        let status = world.resolve(tenant, "git", &path).await?;
+        anyhow::ensure!(reason(&status).0 == "ResolutionSuccessful", "{status:?}");
+        Ok(())
+    })
+    .await?;
+    set("bundleresolver-config", json!({"default-kind": "pipeline"})).await?;
+    testkit::eventually(DEADLINE, "the new default-kind to be in force", async || {
+        let status = world.resolve(tenant, "bundles", &bundle).await?;
+        anyhow::ensure!(reason(&status).1.contains("has no pipeline"), "{status:?}");
+        Ok(())
+    })
+    .await?;
+
+    // An authority that is not named any more is not believed any more.
+    set("config-defaults", json!({"default-maximum-resolution-timeout": "2s"})).await?;
+    set("config-registry-cert", json!({"cert": null})).await?;
+    testkit::eventually(DEADLINE, "the authority to be forgotten", async || {
+        let status = world.resolve(tenant, "bundles", &bundle).await?;
+        anyhow::ensure!(reason(&status).1.contains("cannot be reached"), "{status:?}");
+        Ok(())
+    })
+    .await?;
+    world.end().await
+}
+
+#[tokio::test]
+async fn scenario_20_without_resolvers_runs_end_and_others_go_on() -> anyhow::Result<()> {
+    let settings = [("config-defaults", json!({"default-maximum-resolution-timeout": "3s"}))];
+    let mut service = Service::with(&settings, &[]).await?;
+    let params =
+        json!([{"name": "url", "value": "https://git.test/x"}, {"name": "pathInRepo", "value": "a"}]);
+    let reference = json!({"resolver": "git", "params": params});
+    service.run_pipeline("pipeline", &json!({"pipelineRef": reference})).await?;
+    service
+        .run_pipeline("task", &json!({"pipelineSpec": {"tasks": [{"name": "a", "taskRef": reference}]}}))
+        .await?;
+    service.run_task("alone", &json!({"taskRef": reference})).await?;
+    service.run_pipeline("inline", &json!({"pipelineSpec": {"tasks": [task("a")]}})).await?;
+    assert_eq!(of_pipeline_run(&service.end_of("inline").await?), says("True", "Succeeded"));
+    for (name, expected) in [("pipeline", "CouldntGetPipeline"), ("task", "CouldntGetTask")] {
+        let run = service.end_of(name).await?;
+        let conditions = run.status.unwrap_or_default().conditions;
+        let said = succeeded(&conditions).map(|condition| (&*condition.reason, &*condition.message));
+        let (why, message) = said.unwrap_or_default();
+        assert_eq!(why, expected, "{message}");
+        assert!(message.contains("ResolutionTimedOut") && message.contains("is there one?"), "{message}");
+    }
+    let conditions = service.end_of_task("alone").await?.status.unwrap_or_default().conditions;
+    let message = succeeded(&conditions).map(|condition| condition.message.clone()).unwrap_or_default();
+    assert!(message.contains("ResolutionTimedOut"), "{message}");
+    service.stop().await
 }

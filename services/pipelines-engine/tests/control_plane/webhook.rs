@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fleet::certificate::CertificateBundle;
 use kube::api::{Api, ApiResource, Patch, PatchParams, PostParams};
 use kube::core::{DynamicObject, GroupVersionKind};
-use pipelines_engine::config::Config;
+use pipelines_engine::config::{Config, Names};
 use pipelines_engine::webhook::webhooks;
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ impl Served {
         let key = fleet::Secret::new(leaf.key_pem);
         let bundle = CertificateBundle::parse(authority.cert_pem().to_owned(), leaf.cert_pem, key)?;
         let config = Arc::new(Config::default());
-        let server = webhooks(Arc::new(move || config.clone()))
+        let server = webhooks(Arc::new(move || config.clone()), Names::default())
             .bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &prometheus::Registry::new())?;
         let port = server.listening().port();
         let cancel = CancellationToken::new();

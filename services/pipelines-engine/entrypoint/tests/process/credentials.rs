@@ -4,10 +4,11 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use crate::pod::Pod;
 
-const FLAGS: [&str; 6] = [
+const FLAGS: [&str; 7] = [
     "-basic-docker=basic=registry.example",
     "-basic-git=basic=https://git.example",
     "-docker-config=json",
+    "-docker-config=more",
     "-ssh-git=key=github.com",
     "-entrypoint",
     "true",
@@ -19,6 +20,7 @@ fn pod() -> Pod {
         ("basic/username", "ann"),
         ("basic/password", "p@ss"),
         ("json/.dockerconfigjson", r#"{"auths":{"other.example":{"auth":"b3RoZXI="}}}"#),
+        ("more/.dockerconfigjson", r#"{"auths":{"more.example":{"auth":"bW9yZQ=="}}}"#),
         ("key/ssh-privatekey", "KEY\n"),
         ("key/known_hosts", "github.com ssh-ed25519 AAAA\n"),
     ] {
@@ -27,6 +29,7 @@ fn pod() -> Pod {
     pod
 }
 
+/// Scenario 15 of the runtime specification (section 7).
 #[test]
 fn are_in_both_folders_byte_for_byte() {
     let pod = pod();
@@ -44,7 +47,7 @@ fn are_in_both_folders_byte_for_byte() {
             (
                 ".docker/config.json",
                 concat!(
-                    r#"{"auths":{"other.example":{"auth":"b3RoZXI="},"#,
+                    r#"{"auths":{"more.example":{"auth":"bW9yZQ=="},"other.example":{"auth":"b3RoZXI="},"#,
                     r#""registry.example":{"username":"ann","password":"p@ss","auth":"YW5uOnBAc3M="}}}"#
                 )
                 .to_owned(),

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 
 use crate::pod::{Pod, program};
+use crate::waiting::wait_until_it_waits;
 
 fn run(arguments: &[&str]) -> Output {
     Command::new(program()).args(arguments).output().unwrap()
@@ -63,4 +64,48 @@ fn faults_are_told() {
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(said.contains("cannot copy /no/such/file to /tmp: no such file or directory"), "{said}");
     assert_eq!(run(&["init"]).status.code(), Some(1));
+}
+
+/// The engine reads the lines: `src/task_run/result_log.rs`.
+#[test]
+fn results_are_handed_on_when_all_steps_have_ended() {
+    let pod = Pod::new(2);
+    pod.write("tekton/results/a", "one\n\"two\"");
+    pod.write("tekton/results/long", &"x".repeat(100));
+    pod.write("tekton/run/1/status/results/r", "[1]");
+    assert!(run(&["-root", pod.root(), "step-init", "step-a", "step-b"]).status.success());
+    let mut sidecar = Command::new(program())
+        .args(["-root", pod.root(), "sidecarlogresults", "-results-dir", "/tekton/results"])
+        .args(["-result-names", "a,none,long", "-step-results", r#"{"step-b":["r","none"]}"#])
+        .args(["-steps", "2", "-max-result-size", "10"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    pod.write("tekton/run/0/out", "");
+    assert!(sidecar.try_wait().unwrap().is_none(), "it waits for the second step");
+    pod.write("tekton/run/1/out.err", "");
+    let done = sidecar.wait_with_output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let expected = [
+        r#"{"name":"a","value":"one\n\"two\"","type":"task"}"#,
+        r#"{"name":"long","value":"xxxxxxxxxxx","type":"task"}"#,
+        r#"{"name":"step-b.r","value":"[1]","type":"step"}"#,
+    ];
+    assert_eq!(String::from_utf8(done.stdout).unwrap().lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_collector_that_is_stopped_says_that_results_are_lost() {
+    let pod = Pod::new(1);
+    let sidecar = Command::new(program())
+        .args(["-root", pod.root(), "sidecarlogresults", "-steps", "1"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let id = nix::unistd::Pid::from_raw(i32::try_from(sidecar.id()).unwrap());
+    wait_until_it_waits(id);
+    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
+    let done = sidecar.wait_with_output().unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&done.stderr).contains("results are lost"), "{done:?}");
 }

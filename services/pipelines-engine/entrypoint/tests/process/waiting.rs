@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use crate::pod::{Pod, entry, is_alive, wait_until};
 
 /// Waits until the step is in the system call in which it waits.
-fn wait_until_it_waits(pid: nix::unistd::Pid) {
+pub(crate) fn wait_until_it_waits(pid: nix::unistd::Pid) {
     wait_until("the step waits", || {
         is_alive(&pid.to_string())
             && fs::read_to_string(format!("/proc/{pid}/wchan")).is_ok_and(|place| place.contains("poll"))

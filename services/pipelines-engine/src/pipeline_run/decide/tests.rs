@@ -86,14 +86,18 @@ impl Play {
         Self::new(json!({"pipelineSpec": pipeline}))
     }
 
-    fn decide(&self) -> Decided {
-        decide(&Observed {
+    fn observed(&self) -> Observed<'_> {
+        Observed {
             run: &self.run,
             children: self.children.iter().map(|run| Child::TaskRun(Arc::new(run.clone()))).collect(),
             now: self.now,
             config: &self.config,
             catalog: &self.names,
-        })
+        }
+    }
+
+    fn decide(&self) -> Decided {
+        decide(&self.observed())
     }
 
     /// Decides and carries it out. Names of what was made.
@@ -343,6 +347,26 @@ fn children_that_the_status_does_not_know_are_taken_in() {
 }
 
 #[test]
+fn a_child_is_shown_with_the_results_that_were_decided_on() {
+    let mut play = Play::inline(json!({"tasks": [
+        {"name": "a", "taskSpec": giving("r")},
+        {
+            "name": "b", "displayName": "After $(tasks.a.results.r)", "taskSpec": steps(),
+            "when": [{"input": "$(tasks.a.results.r)", "operator": "in", "values": ["1"]}],
+        },
+    ]}));
+    play.step();
+    play.succeed("a", &[("r", "1")]);
+    assert_eq!(play.step(), ["b"]);
+    let child = play.status().child_references[1].clone();
+    assert_eq!((&*child.display_name, &*child.when_expressions[0].input), ("After 1", "1"));
+    // Also when it is looked at again without the record.
+    play.run.status.as_mut().unwrap().child_references.clear();
+    play.step();
+    assert_eq!(play.status().child_references[1], child);
+}
+
+#[test]
 fn a_pending_run_does_not_begin() {
     let mut play = Play::new(
         json!({"status": "PipelineRunPending", "pipelineSpec": {"tasks": [{"name": "a", "taskSpec": steps()}]}}),
@@ -402,11 +426,14 @@ fn what_is_elsewhere_is_asked_for() {
 #[case::type_(json!({"params": [{"name": "p", "value": ["x"]}], "pipelineSpec": {"params": [{"name": "p"}], "tasks": [{"name": "a", "taskSpec": steps()}]}}), "ParameterTypeMismatch", ": p")]
 #[case::index(json!({"params": [{"name": "p", "value": ["x"]}], "pipelineSpec": {"params": [{"name": "p", "type": "array"}], "tasks": [{"name": "a", "params": [{"name": "q", "value": "$(params.p[1])"}], "taskSpec": steps()}]}}), "ParamArrayIndexingInvalid", "$(params.p[1])")]
 #[case::workspace(json!({"pipelineSpec": {"workspaces": [{"name": "w"}], "tasks": [{"name": "a", "taskSpec": steps()}]}}), "InvalidWorkspaceBindings", "workspace with name \"w\"")]
-#[case::task_param(json!({"pipelineSpec": {"tasks": [{"name": "a", "taskSpec": {"params": [{"name": "p"}], "steps": []}}]}}), "ParameterMissing", "task \"a\"")]
+#[case::task_param(json!({"pipelineSpec": {"tasks": [{"name": "a", "taskSpec": {"params": [{"name": "p"}], "steps": [{"image": "i"}]}}]}}), "ParameterMissing", "task \"a\"")]
 #[case::result(json!({"pipelineSpec": {"tasks": [{"name": "a", "taskSpec": steps()}, {"name": "b", "taskSpec": steps(), "params": [{"name": "p", "value": "$(tasks.a.results.r)"}]}]}}), "InvalidTaskResultReference", "\"r\"")]
 #[case::pipeline_result(json!({"pipelineSpec": {"results": [{"name": "o", "value": "$(tasks.a.results.r)"}], "tasks": [{"name": "a", "taskSpec": steps()}]}}), "InvalidPipelineResultReference", "\"o\"")]
 #[case::specs(json!({"taskRunSpecs": [{"pipelineTaskName": "x"}], "pipelineSpec": {"tasks": [{"name": "a", "taskSpec": steps()}]}}), "InvalidTaskRunSpecs", "\"x\"")]
-#[case::optional(json!({"pipelineSpec": {"workspaces": [{"name": "w", "optional": true}], "tasks": [{"name": "a", "workspaces": [{"name": "w"}], "taskSpec": {"workspaces": [{"name": "w"}], "steps": []}}]}}), "RequiredWorkspaceMarkedOptional", "\"w\"")]
+#[case::optional(json!({"pipelineSpec": {"workspaces": [{"name": "w", "optional": true}], "tasks": [{"name": "a", "workspaces": [{"name": "w"}], "taskSpec": {"workspaces": [{"name": "w"}], "steps": [{"image": "i"}]}}]}}), "RequiredWorkspaceMarkedOptional", "\"w\"")]
+#[case::invalid(json!({"pipelineSpec": {"tasks": [{"name": "a", "taskSpec": {"steps": [{"name": "s"}]}}]}}), "PipelineValidationFailed", "missing field(s): spec.pipelineSpec.tasks[0].taskSpec.steps[0].image")]
+#[case::run(json!({"timeouts": {"pipeline": "1m", "tasks": "2m"}, "pipelineSpec": {"tasks": [{"name": "a", "taskSpec": steps()}]}}), "PipelineValidationFailed", "spec.timeouts.tasks")]
+#[case::no_cel(json!({"pipelineSpec": {"tasks": [{"name": "a", "when": [{"cel": "true"}], "taskSpec": steps()}]}}), "PipelineValidationFailed", "enable-cel-in-whenexpression")]
 #[case::nothing(json!({}), "PipelineValidationFailed", "expected exactly one, got neither")]
 fn bad_input_ends_the_run_in_words(#[case] spec: Value, #[case] reason: &str, #[case] text: &str) {
     let mut play = Play::new(spec);
@@ -500,4 +527,128 @@ fn what_cannot_be_run_yet_is_refused_in_words() {
     play.step();
     assert_eq!(play.said().1, "PipelineValidationFailed");
     assert!(play.said().2.contains("task \"a\" has matrix"), "{}", play.said().2);
+}
+
+#[test]
+fn a_run_that_cannot_be_stored_ends_before_it_begins() {
+    let script = "x".repeat(crate::size::MAX / 2);
+    let mut play = Play::inline(json!({"tasks": [
+        {"name": "a", "taskSpec": {"steps": [{"image": "i", "script": script}]}},
+    ]}));
+    assert_eq!(play.step(), [] as [String; 0]);
+    let status = play.run.status.clone().unwrap();
+    let condition = pipelines_engine_api::status::succeeded(&status.conditions).unwrap();
+    assert_eq!((&*condition.status, &*condition.reason), ("False", "PipelineRunTooLarge"));
+    assert!(condition.message.contains("refer to Pipelines and Tasks by name"), "{condition:?}");
+    assert!(status.completion_time.is_some() && status.pipeline_spec.is_none());
+    assert_eq!(play.step(), [] as [String; 0]);
+}
+
+#[test]
+fn a_run_that_was_not_stored_ends_with_its_children() {
+    let mut play = Play::inline(json!({"tasks": [{"name": "a", "taskRef": {"name": "t"}}]}));
+    play.names.tasks.insert("t".into(), json!({"steps": [{"image": "i"}]}));
+    assert_eq!(play.step(), ["a"]);
+    let decided = too_large(&play.observed(), "it was not stored (too large)");
+    assert!(matches!(&decided.actions[..], [Action::End { child, .. }] if child.name() == "run-a"));
+    assert_eq!(decided.status.pipeline_spec, None);
+}
+
+#[test]
+fn a_mark_of_a_child_is_one_of_the_run() {
+    let mut play = Play::inline(json!({"tasks": [{"name": "a", "taskRef": {"name": "t"}}]}));
+    play.names.tasks.insert("t".into(), json!({"steps": [{"image": "i"}]}));
+    play.step();
+    play.end("a", "True", "Succeeded", &[]);
+    let mark =
+        serde_json::from_value(json!({"type": "Tampered", "status": "True", "reason": "Exec"})).unwrap();
+    play.children[0].status.as_mut().unwrap().conditions.push(mark);
+    play.step();
+    let conditions = play.run.status.clone().unwrap().conditions;
+    let seen: Vec<_> = conditions.iter().map(|condition| (&*condition.type_, &*condition.reason)).collect();
+    assert_eq!(seen, [("Succeeded", "Succeeded"), ("Tampered", "TaskRunTampered")]);
+    assert!(conditions[1].message.contains("run-a"), "{conditions:?}");
+}
+
+/// What was stored while the webhook was away, or what a resolver finds, nobody has looked at before.
+#[test]
+fn what_is_looked_up_is_checked() {
+    let mut play = Play::new(json!({"pipelineRef": {"name": "p"}}));
+    let broken = json!({"tasks": [{"name": "a", "taskRef": {"name": "t"}, "params": [{"name": "q", "value": "$(params.p)"}]}]});
+    play.names.pipelines.insert("p".into(), broken);
+    play.step();
+    assert_eq!(play.said().1, "PipelineValidationFailed");
+    assert!(
+        play.said().2.contains("non-existent variable in \"$(params.p)\": tasks[0].params[q]"),
+        "{}",
+        play.said().2
+    );
+
+    let mut play = Play::inline(json!({"tasks": [{"name": "a", "taskRef": {"name": "t"}}]}));
+    play.names
+        .tasks
+        .insert("t".into(), json!({"steps": [{"name": "s", "image": "i", "script": "x", "command": ["y"]}]}));
+    play.step();
+    assert_eq!(play.said().1, "PipelineValidationFailed");
+    assert!(
+        play.said().2.contains("Task \"t\" is not valid: script cannot be used with command"),
+        "{}",
+        play.said().2
+    );
+}
+
+#[test]
+fn an_expression_is_evaluated_with_values_put_in() {
+    let mut play = Play::new(json!({
+        "params": [{"name": "branch", "value": "x' || 'y' == 'y"}],
+        "pipelineSpec": {
+            "params": [{"name": "branch"}],
+            "tasks": [
+                {"name": "a", "taskSpec": giving("r"), "when": [{"cel": "'$(params.branch)' == 'main'"}]},
+                {"name": "b", "taskSpec": giving("r"), "when": [{"cel": "'$(params.branch)'.startsWith('x')"}]},
+                {"name": "c", "taskSpec": steps(), "when": [{"cel": "int('$(tasks.b.results.r)') > 1"}]},
+            ],
+            "finally": [{"name": "f", "taskSpec": steps(), "when": [{"cel": "'$(tasks.status)' == 'Completed'"}]}],
+        },
+    }));
+    play.config.features.cel_in_when = true;
+    assert_eq!(play.step(), ["b"]);
+    let skipped = &play.run.status.as_ref().unwrap().skipped_tasks[0];
+    assert_eq!((&*skipped.name, &*skipped.reason), ("a", "When Expressions evaluated to false"));
+    assert_eq!(skipped.when_expressions[0].cel, r"'x\' || \'y\' == \'y' == 'main'");
+    play.succeed("b", &[("r", "2")]);
+    assert_eq!(play.step(), ["c"]);
+    play.succeed("c", &[]);
+    assert_eq!(play.step(), ["f"]);
+}
+
+#[rstest]
+#[case::in_tasks(json!({"tasks": [{"name": "a", "taskSpec": steps(), "when": [{"cel": "int('x') > 1"}]}]}))]
+#[case::in_finally(json!({
+    "tasks": [{"name": "z", "taskSpec": steps(), "when": [{"cel": "false"}]}],
+    "finally": [{"name": "a", "taskSpec": steps(), "when": [{"cel": "int('x') > 1"}]}],
+}))]
+fn an_expression_without_an_answer_fails_the_run(#[case] pipeline: Value) {
+    let mut play = Play::inline(pipeline);
+    play.config.features.cel_in_when = true;
+    assert_eq!(play.step(), Vec::<String>::new());
+    assert_eq!((play.said().0, play.said().1), ("False", "CELEvaluationFailed"));
+    assert!(
+        play.said().2.starts_with("[User error] Error evaluating CEL of task \"a\": int('x') > 1: "),
+        "{}",
+        play.said().2
+    );
+}
+
+/// Should nobody tell that a resolver has answered; and its end must not hide what it waited for.
+#[test]
+fn a_run_that_waits_for_a_resolver_is_looked_at_again_and_says_so_when_it_ends() {
+    let mut play = Play::new(json!({"pipelineRef": {"resolver": "git"}}));
+    assert_eq!(play.decide().wake, Some(play.now.checked_add(SAFETY).unwrap()));
+    play.step();
+    play.now = Timestamp::from_second(START + 3600).unwrap();
+    play.step();
+    let message =
+        "PipelineRun \"run\" failed to finish within \"1h0m0s\": PipelineRun n/run awaiting remote resource";
+    assert_eq!(play.said(), ("False", "PipelineRunTimeout", message));
 }

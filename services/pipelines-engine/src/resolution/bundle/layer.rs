@@ -79,6 +79,44 @@ mod tests {
         }
     }
 
+    /// Nothing is written to disk, and nothing of this machine is read.
+    #[test]
+    fn takes_the_content_of_files_only() {
+        for kind in [tar::EntryType::Symlink, tar::EntryType::Link] {
+            let mut builder = tar::Builder::new(Vec::new());
+            let mut header = tar::Header::new_ustar();
+            header.set_size(0);
+            header.set_entry_type(kind);
+            builder.append_link(&mut header, "build", "/etc/passwd").unwrap();
+            assert_eq!(unpack(&builder.into_inner().unwrap(), 1000).unwrap_err(), "its tar has no file");
+        }
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_ustar();
+        header.set_size(0);
+        header.set_entry_type(tar::EntryType::Char);
+        builder.append_data(&mut header, "build", &b""[..]).unwrap();
+        assert_eq!(unpack(&builder.into_inner().unwrap(), 1000).unwrap_err(), "its tar has no file");
+        // What is called like something outside is content, as everything is.
+        let mut outside = tar(&[("xx/x", b"kind: Task")]);
+        outside[..4].copy_from_slice(b"../x");
+        let sum: u32 = outside[..512]
+            .iter()
+            .enumerate()
+            .map(|(at, byte)| if (148..156).contains(&at) { u32::from(b' ') } else { u32::from(*byte) })
+            .sum();
+        outside[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        assert_eq!(unpack(&outside, 1000).unwrap(), b"kind: Task");
+    }
+
+    #[test]
+    fn looks_at_so_many_entries_and_no_more() {
+        let folders: Vec<_> = (0..MAX_ENTRIES).map(|number| format!("{number}/")).collect();
+        let mut entries: Vec<(&str, &[u8])> = folders.iter().map(|name| (name.as_str(), &b""[..])).collect();
+        entries.push(("build", b"kind: Task"));
+        assert_eq!(unpack(&tar(&entries), 1000).unwrap_err(), "its tar has no file");
+        assert_eq!(unpack(&tar(&entries[1..]), 1000).unwrap(), b"kind: Task");
+    }
+
     #[test]
     fn stops_at_the_limit() {
         let zeros = vec![b' '; 50_000_000];

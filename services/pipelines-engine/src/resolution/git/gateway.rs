@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 
 /// Bytes that Git may ask with: names of commits.
 const MAX_QUESTION: usize = 1024 * 1024;
-const MAX_REDIRECTS: usize = 5;
+pub(super) const MAX_REDIRECTS: usize = 5;
 const REFS: &str = "info/refs";
 const PACK: &str = "git-upload-pack";
 

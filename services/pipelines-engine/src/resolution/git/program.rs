@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
@@ -10,11 +9,12 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// Where the program is.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// The only one that it may use: to our gateway.
+const PROTOCOL: &str = "http";
 /// Bytes of its complaints that are read.
 const COMPLAINT: u64 = 4096;
 /// Characters of them that are shown.
@@ -36,49 +36,32 @@ pub(super) enum Fault {
     Broken(String),
 }
 
-/// Runs `git`. Cheap to clone.
-#[derive(Clone)]
-pub(super) struct Program {
-    running: Arc<Semaphore>,
-}
-
-impl Program {
-    pub(super) fn new(together: usize) -> Self {
-        Self { running: Arc::new(Semaphore::new(together)) }
-    }
-
-    /// The commit that `revision` is at, and the file at `path` in it. `protocol` is the only one that Git may use.
-    pub(super) async fn read(
-        &self,
-        url: &str,
-        protocol: &str,
-        revision: &str,
-        path: &str,
-        limits: Limits,
-    ) -> Result<(String, Vec<u8>), Fault> {
-        let late = |_| Fault::Broken(format!("not fetched within {:?}", limits.timeout));
-        let all = async {
-            let _turn = self.running.acquire().await.map_err(|error| Fault::Broken(error.to_string()))?;
-            let repository =
-                Repository::make(url, protocol).map_err(|error| Fault::Broken(error.to_string()))?;
-            let read = repository.read(revision, path, limits.file).await;
-            // Removing thousands of files takes a while.
-            tokio::task::spawn_blocking(move || drop(repository));
-            read
-        };
-        timeout(limits.timeout, all).await.map_err(late)?
-    }
+/// The commit that `revision` of the repository at `url` is at, and the file at `path` in it.
+pub(super) async fn read(
+    url: &str,
+    revision: &str,
+    path: &str,
+    limits: Limits,
+) -> Result<(String, Vec<u8>), Fault> {
+    let late = |_| Fault::Broken(format!("not fetched within {:?}", limits.timeout));
+    let all = async {
+        let repository = Repository::make(url).map_err(|error| Fault::Broken(error.to_string()))?;
+        let read = repository.read(revision, path, limits.file).await;
+        // Removing thousands of files takes a while.
+        tokio::task::spawn_blocking(move || drop(repository));
+        read
+    };
+    timeout(limits.timeout, all).await.map_err(late)?
 }
 
 /// A bare repository that knows of its origin only.
 struct Repository {
     folder: TempDir,
-    protocol: String,
 }
 
 impl Repository {
     /// As `git init --bare` would, but with our words only: no file of this machine has a say.
-    fn make(url: &str, protocol: &str) -> std::io::Result<Self> {
+    fn make(url: &str) -> std::io::Result<Self> {
         let folder = TempDir::with_prefix("konflux-git-")?;
         let root = folder.path();
         for name in ["objects", "refs"] {
@@ -86,7 +69,7 @@ impl Repository {
         }
         std::fs::write(root.join("HEAD"), "ref: refs/heads/none\n")?;
         std::fs::write(root.join("config"), config(url))?;
-        Ok(Self { folder, protocol: protocol.to_owned() })
+        Ok(Self { folder })
     }
 
     async fn read(&self, revision: &str, path: &str, limit: u64) -> Result<(String, Vec<u8>), Fault> {
@@ -126,10 +109,10 @@ impl Repository {
             _ => Fault::Broken(format!("git cannot be run: {error}")),
         };
         let folder = self.folder.path();
-        let mut child = command(folder, &self.protocol).args(arguments).spawn().map_err(broken)?;
+        let mut child = command(folder).args(arguments).spawn().map_err(broken)?;
         let _group = Group(child.id());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let (said, complaint) = tokio::join!(read(stdout, limit + 1), read(stderr, COMPLAINT));
+        let (said, complaint) = tokio::join!(start_of(stdout, limit + 1), start_of(stderr, COMPLAINT));
         let (said, complaint) = (said.map_err(broken)?, complaint.map_err(broken)?);
         if said.len() as u64 > limit && limit > 0 {
             return Err(Fault::Wrong(format!("the file is larger than {limit} bytes")));
@@ -146,7 +129,7 @@ impl Repository {
 }
 
 /// Nothing of the parent's environment, no prompts, no hooks, no other protocol, and bounded memory.
-fn command(folder: &Path, protocol: &str) -> Command {
+fn command(folder: &Path) -> Command {
     let mut command = Command::new("git");
     command
         .env_clear()
@@ -156,7 +139,7 @@ fn command(folder: &Path, protocol: &str) -> Command {
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_TERMINAL_PROMPT", "0")
-        .env("GIT_ALLOW_PROTOCOL", protocol)
+        .env("GIT_ALLOW_PROTOCOL", PROTOCOL)
         .env("GIT_ALLOC_LIMIT", "256m")
         .env("LC_ALL", "C")
         .current_dir(folder)
@@ -194,7 +177,7 @@ impl Drop for Group {
     }
 }
 
-async fn read(from: Option<impl AsyncRead + Unpin>, limit: u64) -> std::io::Result<Vec<u8>> {
+async fn start_of(from: Option<impl AsyncRead + Unpin>, limit: u64) -> std::io::Result<Vec<u8>> {
     let mut content = Vec::new();
     if let Some(from) = from {
         from.take(limit).read_to_end(&mut content).await?;

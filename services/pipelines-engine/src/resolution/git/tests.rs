@@ -1,18 +1,11 @@
 //! Against repositories that the program `git` makes, as paths and behind a server of smart HTTP.
 
-use std::path::Path;
-use std::process::Stdio;
-
-use axum::Router;
-use axum::body::Body;
-use axum::extract::Request as Received;
-use axum::response::{IntoResponse as _, Redirect, Response as Answer};
 use fleet::outbound::Options;
-use http_body_util::BodyExt as _;
 use pipelines_engine_api::Param;
 use rstest::rstest;
-use tokio::io::AsyncWriteExt as _;
+use testkit::git_server::{GitServer, Repository as Served};
 
+use super::gateway::MAX_REDIRECTS;
 use super::*;
 
 const TASK: &str = "tasks/build.yaml";
@@ -22,36 +15,15 @@ fn outbound(allow: &str) -> outbound::Client {
     outbound::Client::new("test", options, fleet::Clock::system(), &prometheus::Registry::new()).unwrap()
 }
 
-fn git(folder: &Path, arguments: &[&str]) -> String {
-    let output = std::process::Command::new("git")
-        .args(["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "init.defaultBranch=main"])
-        .args(["-c", "commit.gpgsign=false"])
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-/// A repository with two commits and a tag at the first; and the names of both.
-fn repository() -> (tempfile::TempDir, String, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path();
-    git(root, &["init", "--quiet"]);
-    git(root, &["config", "uploadpack.allowFilter", "true"]);
-    let commit = |content: &str| {
-        std::fs::create_dir_all(root.join("tasks")).unwrap();
-        std::fs::write(root.join(TASK), content).unwrap();
-        git(root, &["add", "."]);
-        git(root, &["commit", "--quiet", "-m", content]);
-        git(root, &["rev-parse", "HEAD"])
-    };
-    let first = commit("kind: Task # 1");
-    git(root, &["tag", "-a", "v1", "-m", "one"]);
-    let second = commit("kind: Task # 2");
-    git(root, &["branch", "feature/x"]);
-    (folder, first, second)
+/// A server with a repository `repo` of two commits, a tag at the first and a branch at the second; and the names of both.
+async fn server() -> (GitServer, Served, String, String) {
+    let server = GitServer::start().await.unwrap();
+    let repository = server.repository("repo").unwrap();
+    let first = repository.commit(&[(TASK, "kind: Task # 1")]).unwrap();
+    repository.git(&["tag", "-a", "v1", "-m", "one"]).unwrap();
+    let second = repository.commit(&[(TASK, "kind: Task # 2")]).unwrap();
+    repository.git(&["branch", "feature/x"]).unwrap();
+    (server, repository, first, second)
 }
 
 fn question(url: &str, revision: &str, path: &str) -> GitQuestion {
@@ -87,121 +59,109 @@ async fn resolves_revisions(git: &Git, url: &str, first: &str, second: &str) {
     }
 }
 
-/// Serves the repositories below `root` with `git http-backend`, by plain http.
-async fn serve(root: &Path) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let root = root.to_owned();
-    let router = Router::new().fallback(move |request: Received| backend(root.clone(), request));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    url
-}
-
-async fn backend(root: std::path::PathBuf, request: Received) -> Answer {
-    let (parts, body) = request.into_parts();
-    let query = parts.uri.query().unwrap_or_default();
-    if let Some(rest) = parts.uri.path().strip_prefix("/moved/") {
-        return Redirect::permanent(&format!("/repo/{rest}?{query}")).into_response();
-    }
-    let header =
-        |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut child = tokio::process::Command::new("git")
-        .arg("http-backend")
-        .env("GIT_PROJECT_ROOT", &root)
-        .env("GIT_HTTP_EXPORT_ALL", "1")
-        .env("PATH_INFO", parts.uri.path().replacen("/repo", "", 1))
-        .env("QUERY_STRING", query)
-        .env("REQUEST_METHOD", parts.method.as_str())
-        .env("CONTENT_TYPE", header("content-type"))
-        .env("HTTP_CONTENT_ENCODING", header("content-encoding"))
-        .env("GIT_PROTOCOL", header("git-protocol"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let body = body.collect().await.unwrap().to_bytes();
-    child.stdin.take().unwrap().write_all(&body).await.unwrap();
-    let output = child.wait_with_output().await.unwrap().stdout;
-    let end = output.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
-    let mut answer = http::Response::builder();
-    for line in String::from_utf8_lossy(&output[..end]).lines() {
-        let (name, value) = line.split_once(": ").unwrap();
-        answer = if name == "Status" { answer.status(&value[..3]) } else { answer.header(name, value) };
-    }
-    answer.body(Body::from(output[end + 4..].to_vec())).unwrap()
-}
-
 #[tokio::test]
 async fn scenario_20_reads_a_file_at_a_revision() {
-    let (folder, first, second) = repository();
-    let url = folder.path().to_str().unwrap();
-    let git = Git::new(outbound("")).with_paths();
-    resolves_revisions(&git, url, &first, &second).await;
+    let (server, _, first, second) = server().await;
+    let git = Git::new(outbound(server.origin()));
+    let url = server.url("repo");
+    resolves_revisions(&git, &url, &first, &second).await;
     for (revision, path, why) in [
         ("gone", TASK, "there is no revision \"gone\""),
         (&first[..7], TASK, "all of its 40 digits"),
         ("main", "tasks/other.yaml", "there is no file \"tasks/other.yaml\""),
         ("main", "tasks", "there is no file \"tasks\""),
     ] {
-        let error = resolve(&git, url, revision, path).await.unwrap_err();
+        let error = resolve(&git, &url, revision, path).await.unwrap_err();
         assert!(matches!(&error, Failure::Permanent(said) if said.contains(why)), "{error}");
     }
-    let refused = resolve(&Git::new(outbound("")), url, "main", TASK).await.unwrap_err();
-    assert!(refused.to_string().contains("own machine"), "{refused}");
+    let error = resolve(&git, &server.url("gone"), "main", TASK).await.unwrap_err();
+    assert!(matches!(&error, Failure::Permanent(why) if why.contains("no such repository")), "{error}");
 }
 
 #[tokio::test]
-async fn scenario_20_reads_over_http_through_the_guard() {
-    let (folder, first, second) = repository();
-    let server = serve(&folder.path().join(".git")).await;
-    let git = Git::new(outbound(&server));
-    resolves_revisions(&git, &format!("{server}/repo"), &first, &second).await;
-    resolves_revisions(&git, &format!("{server}/moved"), &first, &second).await;
-    let error = resolve(&git, &format!("{server}/gone"), "main", TASK).await.unwrap_err();
-    assert!(matches!(&error, Failure::Permanent(why) if why.contains("no such repository")), "{error}");
+async fn follows_a_repository_that_has_moved_but_not_where_it_may_not_go() {
+    let (server, _, first, second) = server().await;
+    let (elsewhere, ..) = self::server().await;
+    server.redirect("moved", "repo");
+    server.redirect("away", &elsewhere.url("repo"));
+    server.redirect("inside", "https://169.254.169.254/repo");
+    server.redirect("round", "round");
+    let git = Git::new(outbound(server.origin()));
+    resolves_revisions(&git, &server.url("moved"), &first, &second).await;
+    for (name, rule) in [("away", "use https://"), ("inside", "--outbound-allow")] {
+        let error = resolve(&git, &server.url(name), "main", TASK).await.unwrap_err();
+        assert!(matches!(&error, Failure::Permanent(why) if why.contains(rule)), "{error}");
+    }
+    assert_eq!(elsewhere.calls(), [""; 0]);
+    let error = resolve(&git, &server.url("round"), "main", TASK).await.unwrap_err();
+    assert!(matches!(&error, Failure::Permanent(why) if why.contains("redirects")), "{error}");
+    let calls = server.calls().iter().filter(|call| call.starts_with("/round/")).count();
+    assert_eq!(calls, MAX_REDIRECTS + 1);
 
-    let guarded = Git::new(outbound(""));
-    let private = "https://127.0.0.1:1/repo";
-    let error = resolve(&guarded, private, "main", TASK).await.unwrap_err();
-    assert!(matches!(&error, Failure::Permanent(why) if why.contains("--outbound-allow")), "{error}");
-    let dead = Git::new(outbound("127.0.0.1"));
-    let error = resolve(&dead, private, "main", TASK).await.unwrap_err();
+    let both = Git::new(outbound(&format!("{},{}", server.origin(), elsewhere.origin())));
+    resolve(&both, &server.url("away"), "main", TASK).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_may_come_back() {
+    let url = "https://127.0.0.1:1/repo";
+    let error = resolve(&Git::new(outbound("127.0.0.1")), url, "main", TASK).await.unwrap_err();
     assert!(matches!(&error, Failure::Transient { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn stops_at_its_limits() {
-    let (folder, ..) = repository();
-    let root = folder.path();
-    std::fs::write(root.join("large"), "x".repeat(2_000_000)).unwrap();
+    let (server, repository, ..) = server().await;
+    let large = "x".repeat(2_000_000);
     // Of names that cannot be compressed away: folders are fetched whole.
-    for index in 0..2000_u32 {
-        let name = data_encoding::HEXLOWER.encode(&rand::random::<[u8; 32]>());
-        std::fs::write(root.join("tasks").join(name), index.to_string()).unwrap();
-    }
-    git(root, &["add", "."]);
-    git(root, &["commit", "--quiet", "-m", "large"]);
-    let path = root.to_str().unwrap();
-    let git = Git::new(outbound("")).with_paths();
-    let error = resolve(&git, path, "main", "large").await.unwrap_err().to_string();
+    let names = std::iter::repeat_with(|| {
+        format!("tasks/{}", data_encoding::HEXLOWER.encode(&rand::random::<[u8; 32]>()))
+    });
+    let mut files: Vec<_> = names.take(2000).map(|name| (name.clone(), name)).collect();
+    files.push(("large".to_owned(), large));
+    let files: Vec<_> = files.iter().map(|(path, content)| (path.as_str(), content.as_str())).collect();
+    repository.commit(&files).unwrap();
+    let git = Git::new(outbound(server.origin()));
+    let error = resolve(&git, &server.url("repo"), "main", "large").await.unwrap_err().to_string();
     assert!(error.contains("larger than 1048576 bytes"), "{error}");
 
-    let server = serve(&root.join(".git")).await;
-    let url = Url::parse(&format!("{server}/repo")).unwrap();
+    let url = Url::parse(&server.url("repo")).unwrap();
     let limits = Limits { timeout: Duration::from_secs(30), file: 100 };
-    let gateway = Gateway::start(&outbound(&server), url, 50_000, limits.timeout).await.unwrap();
-    Program::new(1).read(gateway.url(), "http", "main", TASK, limits).await.unwrap_err();
+    let gateway = Gateway::start(&outbound(server.origin()), url, 50_000, limits.timeout).await.unwrap();
+    program::read(gateway.url(), "main", TASK, limits).await.unwrap_err();
     assert_eq!(gateway.trouble().unwrap().to_string(), "the repository is too large");
+}
+
+/// A program that runs where this one does has its address to guess.
+#[tokio::test]
+async fn the_gateway_is_for_one_program_and_one_repository() {
+    let (server, ..) = server().await;
+    server.repository("other").unwrap();
+    let url = Url::parse(&server.url("repo")).unwrap();
+    let timeout = Duration::from_secs(30);
+    let gateway = Gateway::start(&outbound(server.origin()), url, 1_000_000, timeout).await.unwrap();
+    let (origin, _) = gateway.url().rsplit_once('/').unwrap();
+    let limits = Limits { timeout, file: 100 };
+    for (url, is_open) in [
+        (gateway.url().to_owned(), true),
+        (origin.to_owned(), false),
+        (format!("{origin}/00"), false),
+        (format!("{}/../other", gateway.url()), false),
+    ] {
+        let read = program::read(&url, "main", TASK, limits).await;
+        assert_eq!(read.is_ok(), is_open, "{url}: {read:?}");
+    }
+    assert!(server.calls().iter().all(|call| call.starts_with("/repo/")), "{:?}", server.calls());
 }
 
 #[tokio::test]
 async fn a_server_that_never_answers_takes_its_time_only() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let server = format!("http://{}", listener.local_addr().unwrap());
+    let (server, ..) = server().await;
+    server.stall(true);
     let settings = GitSettings { fetch_timeout: Duration::from_millis(300), ..GitSettings::default() };
-    let params = [("url", &*format!("{server}/repo")), ("pathInRepo", TASK)];
+    let params = [("url", &*server.url("repo")), ("pathInRepo", TASK)];
     let question = parse(&params, &settings).unwrap();
-    let error = Git::new(outbound(&server)).resolve(&nobody(), &question).await.unwrap_err();
+    let error = Git::new(outbound(server.origin())).resolve(&nobody(), &question).await.unwrap_err();
     assert!(matches!(error, Failure::Transient { .. }), "{error}");
 }
 
@@ -235,6 +195,7 @@ fn checks_paths(#[case] path: &str, #[case] expected: bool) {
 #[case::https("https://git.test/org/repo.git", None)]
 #[case::ssh("git@git.test:org/repo", Some("use its address for https"))]
 #[case::git("git://git.test/org/repo", Some("use its address for https"))]
+#[case::path("/etc/passwd", Some("own machine is not read"))]
 #[case::file("file:///etc", Some("neither https:// nor http://"))]
 #[case::ext("ext::sh -c x", Some("neither https:// nor http://"))]
 #[case::option("--upload-pack=x", Some("no address"))]
@@ -281,7 +242,7 @@ fn a_token_stays_with_its_server(
         From::Forge { server, token, .. } => {
             (server.to_string(), token.map(|token| (token.namespace, token.secret)))
         }
-        From::Clone { url } => (url, None),
+        From::Clone { name, .. } => (name, None),
     });
     let owned = |(server, token): (&str, Option<(&str, &str)>)| {
         (server.to_owned(), token.map(|(namespace, secret)| (namespace.to_owned(), secret.to_owned())))

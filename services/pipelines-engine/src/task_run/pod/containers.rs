@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, EnvVar, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, EnvVar};
 use pipelines_engine_api::reasons::TaskRunReason;
-use pipelines_engine_api::{Sidecar, StepTemplate, TaskSpec};
+use pipelines_engine_api::{Sidecar, TaskSpec};
 
 use super::command::{self, Common};
 use super::scripts::Scripts;
+use super::template::with_template;
 use crate::task_run::prepare::{Fault, step_name};
 use crate::task_run::status::SIDECAR;
 
@@ -52,20 +53,15 @@ pub(super) fn step(
     scripts: &mut Scripts,
     images: &BTreeMap<String, Image>,
 ) -> Result<Container, Fault> {
-    let step = &spec.steps[index];
-    let absent = StepTemplate::default();
-    let template = spec.step_template.as_ref().unwrap_or(&absent);
+    let step = &with_template(&spec.steps[index], spec.step_template.as_ref());
     let name = step_name(step, index);
-    let mut image = or(&step.image, &template.image);
-    let mut env = merged_env(&template.env, &step.env);
-    let (own_command, own_args);
-    if step.script.is_empty() {
-        own_command = if step.command.is_empty() { template.command.clone() } else { step.command.clone() };
-        own_args = if step.args.is_empty() { template.args.clone() } else { step.args.clone() };
+    let mut image = step.image.clone();
+    let mut env = step.env.clone();
+    let own_command = if step.script.is_empty() {
+        step.command.clone()
     } else {
-        own_command = vec![scripts.add("script", index, &step.script)];
-        own_args = step.args.clone();
-    }
+        vec![scripts.add("script", index, &step.script)]
+    };
     if own_command.is_empty() {
         let Some(found) = images.get(&image) else {
             return Err(Fault {
@@ -77,19 +73,18 @@ pub(super) fn step(
         };
         env.push(EnvVar {
             name: "TEKTON_PLATFORM_COMMANDS".to_owned(),
-            value: Some(found.commands(!own_args.is_empty())),
+            value: Some(found.commands(!step.args.is_empty())),
             ..EnvVar::default()
         });
         image.clone_from(&found.reference);
     }
-    let working_dir = or(&step.working_dir, &template.working_dir);
-    let made = working_folder(&working_dir);
+    let made = working_folder(&step.working_dir);
     let args = command::args(
         common,
         &command::Step {
             index,
             command: &own_command,
-            args: &own_args,
+            args: &step.args,
             on_error: step.on_error.as_deref(),
             timeout: step.timeout.as_deref(),
             stdout: step.stdout_config.as_ref().map(|output| output.path.as_str()),
@@ -104,17 +99,14 @@ pub(super) fn step(
         image: Some(image).filter(|image| !image.is_empty()),
         command: Some(vec![command::ENTRYPOINT.to_owned()]),
         args: Some(args),
-        working_dir: Some(working_dir).filter(|path| !path.is_empty() && made.is_none()),
+        working_dir: Some(step.working_dir.clone()).filter(|path| !path.is_empty() && made.is_none()),
         env: list(env),
-        env_from: list(template.env_from.iter().chain(&step.env_from).cloned().collect()),
-        resources: step.compute_resources.clone().or_else(|| template.compute_resources.clone()),
-        volume_mounts: list(merged_mounts(&template.volume_mounts, &step.volume_mounts)),
-        volume_devices: list(
-            if step.volume_devices.is_empty() { &template.volume_devices } else { &step.volume_devices }
-                .clone(),
-        ),
-        image_pull_policy: step.image_pull_policy.clone().or_else(|| template.image_pull_policy.clone()),
-        security_context: step.security_context.clone().or_else(|| template.security_context.clone()),
+        env_from: list(step.env_from.clone()),
+        resources: step.compute_resources.clone(),
+        volume_mounts: list(step.volume_mounts.clone()),
+        volume_devices: list(step.volume_devices.clone()),
+        image_pull_policy: step.image_pull_policy.clone(),
+        security_context: step.security_context.clone(),
         termination_message_path: Some(command::TERMINATION_PATH.to_owned()),
         ..Container::default()
     })
@@ -167,24 +159,6 @@ fn working_folder(path: &str) -> Option<String> {
     }
 }
 
-fn or(own: &str, of_template: &str) -> String {
-    if own.is_empty() { of_template.to_owned() } else { own.to_owned() }
-}
-
 fn list<T>(list: Vec<T>) -> Option<Vec<T>> {
     Some(list).filter(|list| !list.is_empty())
-}
-
-/// Variables of the template, each replaced by the step's of the same name, then the step's others.
-fn merged_env(template: &[EnvVar], step: &[EnvVar]) -> Vec<EnvVar> {
-    let of_step = |name: &str| step.iter().find(|variable| variable.name == name);
-    let is_new = |variable: &&EnvVar| !template.iter().any(|other| other.name == variable.name);
-    let replaced = template.iter().map(|variable| of_step(&variable.name).unwrap_or(variable).clone());
-    replaced.chain(step.iter().filter(is_new).cloned()).collect()
-}
-
-/// Mounts of the step, and those of the template at other paths.
-fn merged_mounts(template: &[VolumeMount], step: &[VolumeMount]) -> Vec<VolumeMount> {
-    let is_free = |mount: &&VolumeMount| !step.iter().any(|other| other.mount_path == mount.mount_path);
-    step.iter().chain(template.iter().filter(is_free)).cloned().collect()
 }

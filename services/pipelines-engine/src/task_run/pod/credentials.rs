@@ -29,6 +29,17 @@ pub enum Kind {
     DockerCfg,
 }
 
+/// The ServiceAccount that a pod runs as.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Its name, where the namespace does not have the one that the run would have by default.
+    pub instead: Option<String>,
+    /// What its Secrets are good for.
+    pub credentials: Vec<Credential>,
+    /// Secrets that it names and that do not exist, sorted.
+    pub missing: Vec<String>,
+}
+
 impl Credential {
     /// `None` for a Secret that steps cannot use.
     pub fn of(secret: &Secret) -> Option<Self> {

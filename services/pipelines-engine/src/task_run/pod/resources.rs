@@ -94,10 +94,45 @@ pub fn limit(steps: &mut [Container], ranges: &[LimitRange]) {
         let Some(request) = request else { continue };
         for step in steps.iter_mut() {
             let resources = step.resources.get_or_insert_default();
-            let requests = resources.requests.get_or_insert_default();
-            requests.entry(resource.to_owned()).or_insert_with(|| request.clone());
+            // A container that may use less than others need not ask for more.
+            let own = resources.limits.as_ref().and_then(|limits| limits.get(resource));
+            let request = own.filter(|own| amount(own) < amount(&request)).unwrap_or(&request).clone();
+            resources.requests.get_or_insert_default().entry(resource.to_owned()).or_insert(request);
         }
     }
+}
+
+/// A container that asks for more than it may use.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("container {container:?} requests {request} of {resource:?}, which is more than its limit {limit}")]
+pub struct Excess {
+    container: String,
+    resource: String,
+    request: String,
+    limit: String,
+}
+
+/// Looks for requests over limits: the API server would refuse the pod, in words about a pod that the user did not write.
+pub fn check<'a>(containers: impl IntoIterator<Item = &'a Container>) -> Result<(), Excess> {
+    for container in containers {
+        let Some(resources) = &container.resources else { continue };
+        let limits = resources.limits.iter().flatten();
+        for (resource, limit) in limits {
+            let request = resources.requests.as_ref().and_then(|requests| requests.get(resource));
+            if let Some(request) = request
+                && let (Some(asked), Some(most)) = (amount(request), amount(limit))
+                && asked > most
+            {
+                return Err(Excess {
+                    container: container.name.clone(),
+                    resource: resource.clone(),
+                    request: request.0.clone(),
+                    limit: limit.0.clone(),
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Billionths. `None` for what is no quantity: the API server will say so.
@@ -114,11 +149,18 @@ fn amount(quantity: &Quantity) -> Option<i128> {
         "M" => 1_000_000_000_000_000,
         "G" => 1_000_000_000_000_000_000,
         "T" => 1_000_000_000_000_000_000_000,
+        "P" => 1_000_000_000_000_000_000_000_000,
+        "E" => 1_000_000_000_000_000_000_000_000_000,
         "Ki" => 1_000_000_000 << 10,
         "Mi" => 1_000_000_000 << 20,
         "Gi" => 1_000_000_000 << 30,
         "Ti" => 1_000_000_000 << 40,
-        _ => return None,
+        "Pi" => 1_000_000_000 << 50,
+        "Ei" => 1_000_000_000 << 60,
+        exponent => {
+            let power = exponent.strip_prefix(['e', 'E'])?.parse::<i32>().ok()?;
+            10_i128.checked_pow(u32::try_from(power.checked_add(9)?).ok()?)?
+        }
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let mut total = whole.parse::<i128>().ok()?.checked_mul(scale)?;
@@ -162,6 +204,9 @@ mod tests {
     #[case("250m", 250_000_000)]
     #[case("1.5", 1_500_000_000)]
     #[case("1Ki", 1_024_000_000_000)]
+    #[case("1e3", 1_000_000_000_000)]
+    #[case("5E-3", 5_000_000)]
+    #[case("2E", 2_000_000_000_000_000_000_000_000_000)]
     fn reads_quantities(#[case] text: &str, #[case] expected: i128) {
         assert_eq!(amount(&Quantity(text.into())), Some(expected));
     }
@@ -223,5 +268,33 @@ mod tests {
         limit(&mut containers, &ranges);
         assert_eq!(requests(&containers[0]), [("cpu", "500m"), ("memory", "80Mi")].into());
         assert_eq!(requests(&containers[1])["cpu"], "3");
+    }
+
+    #[test]
+    fn of_several_limit_ranges_the_largest_least_and_the_smallest_default_count() {
+        let mut containers = steps(json!([{"name": "step-a", "resources": {"limits": {"memory": "10Mi"}}}]));
+        let ranges: Vec<LimitRange> = serde_json::from_value(json!([
+            {"spec": {"limits": [{"type": "Container", "defaultRequest": {"cpu": "2"}, "min": {"memory": "20Mi", "ephemeral-storage": "1Gi"}}]}},
+            {"spec": {"limits": [{"type": "Container", "defaultRequest": {"cpu": "1"}, "min": {"memory": "30Mi", "ephemeral-storage": "2Gi"}}]}},
+        ]))
+        .unwrap();
+        limit(&mut containers, &ranges);
+        // Of memory the container may have no more than 10Mi itself.
+        assert_eq!(
+            requests(&containers[0]),
+            [("cpu", "1"), ("ephemeral-storage", "2Gi"), ("memory", "10Mi")].into()
+        );
+    }
+
+    #[rstest]
+    #[case::more(json!({"requests": {"cpu": "2"}, "limits": {"cpu": "1500m"}}), Some("requests 2 of \"cpu\", which is more than its limit 1500m"))]
+    #[case::same(json!({"requests": {"memory": "1Gi"}, "limits": {"memory": "1024Mi"}}), None)]
+    #[case::other(json!({"requests": {"memory": "1Gi"}, "limits": {"cpu": "1"}}), None)]
+    #[case::odd(json!({"requests": {"cpu": "odd"}, "limits": {"cpu": "1"}}), None)]
+    fn requests_over_limits_are_found(#[case] resources: Value, #[case] expected: Option<&str>) {
+        let error = check(&steps(json!([{"name": "step-a", "resources": resources}]))).err();
+        let said = error.map(|error| error.to_string());
+        assert_eq!(said.is_some(), expected.is_some());
+        assert!(said.unwrap_or_default().contains(expected.unwrap_or_default()));
     }
 }

@@ -2,6 +2,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::task_run::pod::credentials::Credential;
 
 /// What a pod is made of, to be changed by a test.
 struct Case {
@@ -10,7 +11,7 @@ struct Case {
     config: Config,
     bindings: Vec<pipelines_engine_api::WorkspaceBinding>,
     entrypoint: Entrypoint,
-    credentials: Vec<Credential>,
+    account: Account,
     limit_ranges: Vec<LimitRange>,
     images: BTreeMap<String, Image>,
     node: Option<Node>,
@@ -31,7 +32,7 @@ fn case(spec: Value) -> Case {
         config: Config::default(),
         bindings: Vec::new(),
         entrypoint: Entrypoint::ConfigMap { name: "entrypoint-1".into() },
-        credentials: Vec::new(),
+        account: Account::default(),
         limit_ranges: Vec::new(),
         images: BTreeMap::new(),
         node: None,
@@ -49,7 +50,8 @@ impl Case {
             workspaces: &workspaces,
             entrypoint: &self.entrypoint,
             release: "v1",
-            credentials: &self.credentials,
+            tools_image: "tools",
+            account: &self.account,
             limit_ranges: &self.limit_ranges,
             images: &self.images,
             node: self.node.as_ref(),
@@ -227,7 +229,8 @@ fn an_image_without_a_command_is_pinned_and_says_what_it_runs() {
 #[test]
 fn credentials_are_mounted_in_every_step() {
     let mut case = case(json!({"steps": [{"name": "a", "image": "i", "command": ["x"]}]}));
-    case.credentials = vec![Credential { secret: "s".into(), kind: credentials::Kind::DockerConfigJson }];
+    case.account.credentials =
+        vec![Credential { secret: "s".into(), kind: credentials::Kind::DockerConfigJson }];
     let container = &case.spec().containers[0];
     assert!(mounts(container).contains_key("/tekton/creds-secrets/s"));
     assert!(container.args.as_ref().unwrap().contains(&"-docker-config=s".to_owned()));
@@ -247,7 +250,7 @@ fn two_volumes_of_one_name_are_refused() {
 #[test]
 fn a_shared_claim_binds_pods_to_its_node() {
     let mut case = case(json!({"steps": [{"name": "a", "image": "i", "command": ["x"]}]}));
-    case.node = Some(Node { hostname: "h".into(), is_required: true });
+    case.node = Some(Node { name: "h".into(), is_required: true });
     case.run.spec.pod_template = Some(
         serde_json::from_value(json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
             "nodeSelectorTerms": [{"matchExpressions": [{"key": "x", "operator": "Exists"}]}, {"matchExpressions": [{"key": "y", "operator": "Exists"}]}],
@@ -262,10 +265,16 @@ fn a_shared_claim_binds_pods_to_its_node() {
         .unwrap()
         .required_during_scheduling_ignored_during_execution
         .unwrap();
-    assert!(
-        required.node_selector_terms.iter().all(|term| term.match_expressions.as_ref().unwrap().len() == 2)
-    );
-    case.node = Some(Node { hostname: "h".into(), is_required: false });
+    // Terms are alternatives.
+    for term in &required.node_selector_terms {
+        assert_eq!(term.match_expressions.as_ref().unwrap().len(), 1);
+        let of_node = &term.match_fields.as_ref().unwrap()[0];
+        assert_eq!(
+            (&*of_node.key, of_node.values.as_deref()),
+            ("metadata.name", Some(["h".to_owned()].as_slice()))
+        );
+    }
+    case.node = Some(Node { name: "h".into(), is_required: false });
     let preferred = case
         .spec()
         .affinity
@@ -291,4 +300,140 @@ fn a_run_without_a_limit_has_no_deadline() {
     let mut case = case(json!({"steps": [{"name": "a", "image": "i", "command": ["x"]}]}));
     case.run.spec.timeout = Some("0s".into());
     assert_eq!(case.spec().active_deadline_seconds, Some(NO_DEADLINE));
+}
+
+/// An account that nobody has chosen is nobody's way to the API server; of others the account says so, or the run's template.
+#[rstest]
+#[case::chosen(None, None, (Some("builder"), None))]
+#[case::not_chosen(Some("default"), None, (Some("default"), Some(false)))]
+#[case::asked_for(Some("default"), Some(true), (Some("default"), Some(true)))]
+#[case::not_wanted(None, Some(false), (Some("builder"), Some(false)))]
+fn a_token_is_there_for_an_account_that_was_chosen(
+    #[case] instead: Option<&str>,
+    #[case] of_template: Option<bool>,
+    #[case] expected: (Option<&str>, Option<bool>),
+) {
+    let mut case = case(json!({"steps": [{"name": "a", "image": "i", "command": ["x"]}]}));
+    case.account.instead = instead.map(str::to_owned);
+    case.run.spec.pod_template =
+        Some(PodTemplate { automount_service_account_token: of_template, ..PodTemplate::default() });
+    let spec = case.spec();
+    assert_eq!((spec.service_account_name.as_deref(), spec.automount_service_account_token), expected);
+}
+
+#[test]
+fn contexts_of_security_are_left_out_where_the_cluster_has_its_own() {
+    let mut case =
+        case(json!({"steps": [{"name": "a", "image": "i", "command": ["x"]}], "results": [{"name": "r"}]}));
+    case.entrypoint = Entrypoint::InitContainer { image: "e".into() };
+    case.config.features.results_from = ResultsFrom::SidecarLogs;
+    let contexts = |case: &Case| {
+        let spec = case.spec();
+        let all = spec.init_containers.unwrap().into_iter().chain(spec.containers);
+        all.map(|container| (container.name, container.security_context.is_some())).collect::<Vec<_>>()
+    };
+    let expected = [("prepare", true), ("step-a", false), (result_log::CONTAINER, true)]
+        .map(|(name, has)| (name.to_owned(), has));
+    assert_eq!(contexts(&case), expected);
+    case.config.features.set_security_context = false;
+    assert!(contexts(&case).iter().all(|(_, has)| !has));
+}
+
+#[test]
+fn a_collector_is_there_for_results_by_logs_only() {
+    let mut case =
+        case(json!({"steps": [{"name": "a", "image": "i", "command": ["x"]}], "results": [{"name": "r"}]}));
+    let flag = "-result_from".to_owned();
+    let spec = case.spec();
+    assert_eq!(
+        (spec.containers.len(), spec.containers[0].args.as_ref().unwrap().contains(&flag)),
+        (1, false)
+    );
+    case.config.features.results_from = ResultsFrom::SidecarLogs;
+    let pod = case.pod();
+    assert_eq!(pod.metadata.annotations.unwrap()["tekton.dev/ready"], "READY", "nobody waits for it");
+    let spec = pod.spec.unwrap();
+    assert_eq!((spec.containers.len(), spec.containers[0].args.as_ref().unwrap().contains(&flag)), (2, true));
+    assert_eq!(spec.containers[1].image.as_deref(), Some("tools"));
+}
+
+#[test]
+fn every_container_that_says_nothing_has_the_configured_resources() {
+    let mut case = case(json!({
+        "steps": [{"name": "a", "image": "i", "command": ["x"]}, {"name": "b", "image": "i", "command": ["x"]}],
+        "sidecars": [{"name": "s", "image": "i", "computeResources": {"requests": {"cpu": "7"}}}],
+    }));
+    case.entrypoint = Entrypoint::InitContainer { image: "e".into() };
+    case.config.defaults.container_resources = serde_json::from_value(json!({
+        "step-a": {"requests": {"cpu": "1"}}, "prefix-step": {"requests": {"cpu": "2"}}, "default": {"requests": {"cpu": "3"}},
+    }))
+    .unwrap();
+    let spec = case.spec();
+    let all = spec.init_containers.as_ref().unwrap().iter().chain(&spec.containers);
+    let cpu = |container: &Container| {
+        container.resources.as_ref().unwrap().requests.as_ref().unwrap()["cpu"].0.clone()
+    };
+    assert_eq!(all.map(cpu).collect::<Vec<_>>(), ["3", "1", "2", "7"]);
+}
+
+#[test]
+fn overrides_come_after_the_template_and_a_pod_that_cannot_be_is_refused() {
+    let mut case = case(json!({
+        "stepTemplate": {"computeResources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}},
+        "steps": [{"name": "a", "image": "i", "command": ["x"]}],
+        "sidecars": [{"name": "s", "image": "i"}],
+    }));
+    case.run.spec.step_specs =
+        serde_json::from_value(json!([{"name": "a", "computeResources": {"requests": {"cpu": "2"}}}]))
+            .unwrap();
+    case.run.spec.sidecar_specs =
+        serde_json::from_value(json!([{"name": "s", "computeResources": {"limits": {"cpu": "3"}}}])).unwrap();
+    let spec = case.spec();
+    let step = spec.containers[0].resources.clone().unwrap();
+    assert_eq!(
+        (&*step.requests.as_ref().unwrap()["cpu"].0, &*step.limits.unwrap()["memory"].0),
+        ("2", "2Gi")
+    );
+    assert_eq!(spec.containers[1].resources.as_ref().unwrap().limits.as_ref().unwrap()["cpu"].0, "3");
+    case.run.spec.step_specs[0].compute_resources.limits = Some(
+        [("memory".to_owned(), k8s_openapi::apimachinery::pkg::api::resource::Quantity("1".into()))].into(),
+    );
+    let fault = case.try_make().unwrap_err();
+    assert_eq!(fault.reason, TaskRunReason::TaskRunValidationFailed);
+    assert!(fault.message.contains("\"step-a\" requests 1Gi of \"memory\""), "{}", fault.message);
+}
+
+#[test]
+fn where_sidecars_may_be_injected_the_first_step_waits_unless_it_is_told_not_to() {
+    let mut case = case(json!({"steps": [{"name": "a", "image": "i", "command": ["x"]}]}));
+    let waits = |case: &Case| !case.pod().metadata.annotations.unwrap().contains_key("tekton.dev/ready");
+    assert!(!waits(&case));
+    case.config.features.injected_sidecars = true;
+    assert!(waits(&case));
+    case.config.features.await_sidecar_readiness = false;
+    assert!(!waits(&case));
+}
+
+#[test]
+fn a_pod_without_a_manager_gets_the_configured_one() {
+    let mut case = case(json!({"steps": [{"name": "a", "image": "i", "command": ["x"]}]}));
+    case.config.defaults.managed_by = "me".to_owned();
+    assert_eq!(case.pod().metadata.labels.unwrap()["app.kubernetes.io/managed-by"], "me");
+    case.run.metadata.labels = Some([(labels::MANAGED_BY.to_string(), "you".to_owned())].into());
+    assert_eq!(case.pod().metadata.labels.unwrap()["app.kubernetes.io/managed-by"], "you");
+}
+
+#[test]
+fn known_hosts_can_be_demanded() {
+    let mut case = case(json!({"steps": [{"name": "a", "image": "i", "command": ["x"]}]}));
+    let secret: k8s_openapi::api::core::v1::Secret = serde_json::from_value(json!({
+        "metadata": {"name": "s", "annotations": {"tekton.dev/git-0": "git.example"}},
+        "type": "kubernetes.io/ssh-auth", "data": {"ssh-privatekey": ""},
+    }))
+    .unwrap();
+    case.account.credentials = vec![credentials::Credential::of(&secret).unwrap()];
+    assert!(case.try_make().is_ok());
+    case.config.features.require_known_hosts = true;
+    let fault = case.try_make().unwrap_err();
+    assert!(fault.message.contains("known_hosts"), "{}", fault.message);
 }

@@ -4,25 +4,25 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 /// Forgets what was not used for the longest time.
-pub(super) struct Recent<K, V> {
+pub(crate) struct Recent<K, V> {
     entries: HashMap<K, (u64, V)>,
     capacity: usize,
     uses: u64,
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self { entries: HashMap::new(), capacity, uses: 0 }
     }
 
-    pub(super) fn get(&mut self, key: &K) -> Option<V> {
+    pub(crate) fn get(&mut self, key: &K) -> Option<V> {
         self.uses += 1;
         let (used, value) = self.entries.get_mut(key)?;
         *used = self.uses;
         Some(value.clone())
     }
 
-    pub(super) fn put(&mut self, key: K, value: V) {
+    pub(crate) fn put(&mut self, key: K, value: V) {
         self.uses += 1;
         self.entries.insert(key, (self.uses, value));
         if self.entries.len() > self.capacity {

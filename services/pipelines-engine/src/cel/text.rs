@@ -1,0 +1,103 @@
+//! Putting values into the text of an expression.
+
+use std::borrow::Cow;
+
+use crate::substitution::Replacements;
+
+/// Puts strings into an expression. What a reference between quotes stands for is put in as that text, whatever quotes or
+/// backslashes it has: no value can end the string that it is in, and go on as code. Only a raw string (`r'…'`) takes
+/// values as they are, for it knows no escapes.
+pub fn in_text(text: &mut String, with: &Replacements) {
+    if !text.contains("$(") {
+        return;
+    }
+    let mut replaced = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some((before, literal, after)) = next_literal(rest) {
+        replaced.push_str(&with.string(before));
+        if literal.is_raw {
+            replaced.push_str(&with.string(literal.text));
+        } else {
+            replaced.push_str(&with.string_with(literal.text, escaped));
+        }
+        rest = after;
+    }
+    replaced.push_str(&with.string(rest));
+    *text = replaced;
+}
+
+/// How many dots an expression has outside of strings.
+pub(super) fn dots(text: &str) -> usize {
+    let mut count = 0;
+    let mut rest = text;
+    let of = |part: &str| part.bytes().filter(|byte| *byte == b'.').count();
+    while let Some((before, _, after)) = next_literal(rest) {
+        count += of(before);
+        rest = after;
+    }
+    count + of(rest)
+}
+
+struct Literal<'a> {
+    /// With its quotes.
+    text: &'a str,
+    is_raw: bool,
+}
+
+/// The first string literal, what is before it, and what follows. `None` if there is none, or one without an end.
+fn next_literal(text: &str) -> Option<(&str, Literal<'_>, &str)> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'/' if bytes.get(at + 1) == Some(&b'/') => at += text[at..].find('\n')?,
+            quote @ (b'\'' | b'"') => {
+                let is_raw = has_raw_prefix(&bytes[..at]);
+                let end = at + literal_end(&bytes[at..], quote, is_raw)?;
+                return Some((&text[..at], Literal { text: &text[at..end], is_raw }, &text[end..]));
+            }
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+/// Whether the letters right before a quote make it a raw string: `r'`, `br'`.
+fn has_raw_prefix(before: &[u8]) -> bool {
+    let is_of_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let start = before.iter().rposition(|byte| !is_of_word(byte)).map_or(0, |at| at + 1);
+    matches!(before[start..].to_ascii_lowercase().as_slice(), b"r" | b"br" | b"rb")
+}
+
+/// Length of the literal that `bytes` begin with, with both its quotes.
+fn literal_end(bytes: &[u8], quote: u8, is_raw: bool) -> Option<usize> {
+    let width = if bytes.starts_with(&[quote; 3]) { 3 } else { 1 };
+    let mut at = width;
+    while at < bytes.len() {
+        if bytes[at] == b'\\' && !is_raw {
+            at += 2;
+        } else if bytes[at..].starts_with(&[quote; 3][..width]) {
+            return Some(at + width);
+        } else {
+            at += 1;
+        }
+    }
+    None
+}
+
+/// A value as it is written between quotes of either kind.
+fn escaped(value: &str) -> Cow<'_, str> {
+    if !value.contains(['\\', '\'', '"', '\n', '\r']) {
+        return Cow::Borrowed(value);
+    }
+    let mut escaped = String::with_capacity(value.len() + 8);
+    for character in value.chars() {
+        match character {
+            '\\' | '\'' | '"' => escaped.extend(['\\', character]),
+            '\n' => escaped.push_str("\\n"),
+            '\r' => escaped.push_str("\\r"),
+            other => escaped.push(other),
+        }
+    }
+    Cow::Owned(escaped)
+}
