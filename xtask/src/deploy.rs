@@ -27,6 +27,7 @@ mod plan;
 mod render;
 mod rollout;
 mod secrets;
+mod serving;
 mod target;
 
 pub use apply::Applier;
@@ -142,7 +143,15 @@ async fn generate(applier: &Applier, plan: &Plan, args: &DeployArgs, target: &Ta
     let trusted = secrets::trusted_ca(&plan.service_namespaces(), bundle.as_deref());
     apply(applier, "certificate authorities to trust".to_owned(), &trusted).await?;
     let step = ui::step("generated Secrets");
-    let made = secrets::generate(&target.client, &plan.namespace_names()).await?;
+    let namespaces = plan.namespace_names();
+    let mut given = secrets::Values::new();
+    let mut made = Vec::new();
+    if let Some(cluster) = &target.embedded {
+        let of_forge = cluster.forge_webhook_secret()?;
+        given.extend(of_forge.map(|value| (secrets::GITEA_WEBHOOK.to_owned(), value)));
+        made = serving::issue(&target.client, &namespaces, cluster).await?;
+    }
+    made.extend(secrets::generate(&target.client, &namespaces, &given).await?);
     step.done_with(&if made.is_empty() {
         "none is absent".to_owned()
     } else {

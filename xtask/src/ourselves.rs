@@ -16,7 +16,20 @@ pub async fn kube_binary() -> anyhow::Result<PathBuf> {
     if let Ok(binary) = testkit::tools::kube_binary() {
         return Ok(binary);
     }
+    build_programs().await?;
+    Ok(testkit::tools::kube_binary()?)
+}
+
+/// Has Gitea, against which tests run, built first if this machine does not have it.
+pub async fn gitea() -> anyhow::Result<()> {
+    if testkit::tools::gitea().is_err() {
+        build_programs().await?;
+    }
+    Ok(())
+}
+
+async fn build_programs() -> anyhow::Result<()> {
     let is_built = run(&["up".into(), "--build-only".into()]).await?;
     anyhow::ensure!(is_built, "the programs of the cluster were not built: see above");
-    Ok(testkit::tools::kube_binary()?)
+    Ok(())
 }

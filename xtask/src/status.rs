@@ -34,6 +34,9 @@ pub async fn run(args: StatusArgs) -> anyhow::Result<()> {
             let line = |what: &str, value: String| ui::answer(&format!("{what:<12} {value}"));
             line("API server", embedded.api_server());
             line("registry", format!("{} (at {})", cluster::REGISTRY_NAME, embedded.registry()));
+            if let Some(forge) = cluster.forge_access()? {
+                line("forge", format!("{} (at {})", forge.url, forge.address.ip()));
+            }
             line("kubeconfig", cluster.kubeconfig().display().to_string());
             line("kubectl", cluster.kubectl_wrapper().display().to_string());
             line("supervisor", cluster.supervisor().map_or_else(String::new, |pid| format!("process {pid}")));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use crate::{
-    cluster::{self, Choice, Cluster, External, Settings, Subnet},
+    cluster::{self, Choice, Cluster, External, Settings, Subnet, Wishes},
     ui,
 };
 
@@ -15,20 +15,24 @@ pub struct UpArgs {
     pub cluster: Choice,
 
     /// Use the cluster of this kubeconfig instead of the embedded one, for this and later commands.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["pods_subnet", "services_subnet", "build_only"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pods_subnet", "services_subnet", "forge", "build_only"])]
     pub kubeconfig: Option<PathBuf>,
 
     /// Registry that the nodes of that cluster can pull from, as `host:port`.
     #[arg(long, requires = "kubeconfig", value_name = "HOST")]
     pub registry: Option<String>,
 
-    /// Addresses of pods, node and registries: a private /16. Fixed once the cluster exists.
+    /// Addresses of pods, node, registries and forge: a private /16. Fixed once the cluster exists.
     #[arg(long, value_name = "SUBNET")]
     pub pods_subnet: Option<Subnet>,
 
     /// Cluster IPs of Services: a private /16. Fixed once the cluster exists.
     #[arg(long, value_name = "SUBNET")]
     pub services_subnet: Option<Subnet>,
+
+    /// Whether a forge is part of the cluster: `yes` unless said otherwise once.
+    #[arg(long, value_name = "yes|no", value_parser = clap::builder::BoolishValueParser::new())]
+    pub forge: Option<bool>,
 
     /// Only build the programs that the cluster and the tests need. Needs no root.
     #[arg(long)]
@@ -37,7 +41,7 @@ pub struct UpArgs {
 
 pub async fn run(args: UpArgs) -> anyhow::Result<()> {
     if args.build_only {
-        cluster::programs::build().await?;
+        cluster::programs::build(args.forge.unwrap_or(true)).await?;
         return Ok(());
     }
     let Some(kubeconfig) = args.kubeconfig else {
@@ -47,9 +51,13 @@ pub async fn run(args: UpArgs) -> anyhow::Result<()> {
             ui::note("as chosen before by --kubeconfig; `cargo xtask down` forgets that choice");
             return use_external(&args.cluster, external).await;
         }
-        let cluster = cluster::up(&args.cluster, args.pods_subnet, args.services_subnet).await?;
+        let wishes = Wishes { pods: args.pods_subnet, services: args.services_subnet, forge: args.forge };
+        let cluster = cluster::up(&args.cluster, wishes).await?;
         ui::note(&format!("kubeconfig: {}", cluster.kubeconfig().display()));
         ui::note(&format!("kubectl:    {}", cluster.kubectl_wrapper().display()));
+        if let Some(forge) = cluster.forge_access()? {
+            ui::note(&format!("forge:      {} (at {})", forge.url, forge.address));
+        }
         return Ok(());
     };
     let kubeconfig = kubeconfig

@@ -1,7 +1,7 @@
 //! Keys, certificates and passwords of a cluster.
 //!
-//! Authorities, the key of `ServiceAccount` tokens and the push password are made once and kept. Certificates are
-//! written anew by each start, so they never expire and always fit the addresses.
+//! Authorities, the key of `ServiceAccount` tokens and passwords are made once and kept. Certificates are written anew by
+//! each start, so they never expire and always fit the addresses.
 use std::{
     fs,
     io::Write as _,
@@ -13,6 +13,7 @@ use anyhow::{Context as _, ensure};
 use testkit::pki::{self, Authority, Leaf};
 
 use super::{
+    forge,
     layout::Layout,
     settings::{Embedded, FORGE_NAME, IMAGES_NAME, REGISTRY_NAME},
 };
@@ -91,11 +92,28 @@ pub fn issue(layout: &Layout, cluster: &Embedded) -> anyhow::Result<()> {
     let key = rcgen::KeyPair::from_pem(&key).context("read the key of ServiceAccount tokens")?;
     // The API server does not find the public half in a PKCS#8 key by itself.
     write_secret(&layout.pki("service-accounts.pub"), &key.public_key_pem())?;
-    let password = once(&layout.pki("registry-password"), || {
-        Ok(data_encoding::HEXLOWER.encode(&rand::random::<[u8; 24]>()))
-    })?;
+    let unguessable = |file| once(&layout.pki(file), || Ok(unguessable()));
+    let password = unguessable("registry-password")?;
     let hash = bcrypt::hash(&password, BCRYPT_COST).context("hash the push password")?;
-    write_secret(&layout.pki("registry.htpasswd"), &format!("{PUSH_USER}:{hash}\n"))
+    write_secret(&layout.pki("registry.htpasswd"), &format!("{PUSH_USER}:{hash}\n"))?;
+
+    unguessable("forge-seed")?;
+    unguessable("forge-webhook-secret")?;
+    match forge::describe(cluster, &unguessable("forge-password")?, authority.cert_pem()) {
+        Some(access) => write_secret(&layout.forge_access(), &serde_json::to_string_pretty(&access)?),
+        None => forget(&layout.forge_access()),
+    }
+}
+
+/// A password or key that nobody guesses.
+pub fn unguessable() -> String {
+    data_encoding::HEXLOWER.encode(&rand::random::<[u8; 24]>())
+}
+
+/// Signs a certificate for a server with these DNS names, by the cluster's authority.
+pub fn issue_server(layout: &Layout, cluster: &Embedded, names: &[&str]) -> anyhow::Result<Leaf> {
+    let authority = authority(layout, "ca", &format!("konflux {} cluster", cluster.name))?;
+    Ok(authority.server(names.first().unwrap_or(&""), names)?)
 }
 
 /// Writes a kubeconfig with a new certificate of this user, and returns its path.
@@ -157,8 +175,17 @@ fn once(path: &Path, make: impl FnOnce() -> anyhow::Result<String>) -> anyhow::R
     }
 }
 
+fn forget(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whole or not at all, for the owner's eyes only.
-fn write_secret(path: &Path, content: &str) -> anyhow::Result<()> {
+pub fn write_secret(path: &Path, content: &str) -> anyhow::Result<()> {
     let partial = path.with_extension("partial");
     fs::OpenOptions::new()
         .write(true)
@@ -185,12 +212,26 @@ mod tests {
         let cluster = Embedded::derive("dev", folder.path(), true).unwrap();
         issue(&layout, &cluster).unwrap();
         let read = |file: &str| fs::read_to_string(layout.pki(file)).unwrap();
-        let kept = ["ca.crt", "ca.key", "etcd-ca.crt", "service-accounts.key", "registry-password"];
+        let kept = [
+            "ca.crt",
+            "ca.key",
+            "etcd-ca.crt",
+            "service-accounts.key",
+            "registry-password",
+            "forge-password",
+            "forge-webhook-secret",
+        ];
         let before: Vec<String> = kept.iter().map(|file| read(file)).collect();
         let certificate = read("apiserver.crt");
         issue(&layout, &cluster).unwrap();
         assert_eq!(kept.iter().map(|file| read(file)).collect::<Vec<_>>(), before);
         assert_ne!(read("apiserver.crt"), certificate);
+
+        let forge = layout.forge_access();
+        assert_eq!(testkit::gitea::Access::read(&forge).unwrap().password, read("forge-password"));
+        assert_eq!(forge.metadata().unwrap().permissions().mode() & 0o077, 0);
+        issue(&layout, &Embedded { forge: false, ..cluster.clone() }).unwrap();
+        assert!(!forge.exists(), "the forge is gone, and how it was reached is still told");
 
         let htpasswd = read("registry.htpasswd");
         let hash = htpasswd.trim().strip_prefix("konflux:").unwrap();

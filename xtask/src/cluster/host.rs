@@ -14,13 +14,13 @@ use tokio::{
 };
 
 use super::{
-    Choice, Cluster, cgroups, config, credentials,
+    Choice, Cluster, cgroups, config, credentials, forge,
     layout::Layout,
     network, packages,
     processes::{self, INIT, Processes},
     programs::{self, Programs},
     report::{Part, Report},
-    settings::{Embedded, Settings, Subnet},
+    settings::{Embedded, Settings, Wishes},
     supervisor,
 };
 use crate::ui;
@@ -33,17 +33,17 @@ const RUN_SPACE: u64 = 2 << 30;
 const LOG_LINES: usize = 15;
 
 /// Installs and builds what clusters need.
-async fn prepare() -> anyhow::Result<Programs> {
+async fn prepare(cluster: &Embedded) -> anyhow::Result<Programs> {
     packages::install().await?;
-    programs::build().await
+    programs::build(cluster.forge).await
 }
 
 /// Brings an embedded cluster up, from whatever it is in: absent, killed, half up, old, or running.
-pub async fn up(choice: &Choice, pods: Option<Subnet>, services: Option<Subnet>) -> anyhow::Result<Cluster> {
+pub async fn up(choice: &Choice, wishes: Wishes) -> anyhow::Result<Cluster> {
     let layout = choice.layout()?;
-    let cluster = settle(choice, &layout, pods, services)?;
+    let cluster = settle(choice, &layout, wishes)?;
     require_root()?;
-    let programs = prepare().await?;
+    let programs = prepare(&cluster).await?;
     fs::create_dir_all(layout.root()).with_context(|| format!("make {}", layout.root().display()))?;
     // Links resolved only now that it exists.
     let layout = choice.layout()?;
@@ -61,6 +61,9 @@ pub async fn up(choice: &Choice, pods: Option<Subnet>, services: Option<Subnet>)
         start(&layout, &cluster).await?;
     }
     await_ready(&layout, &cluster).await?;
+    if cluster.forge {
+        forge::connect(&layout, &choice.flags()).await?;
+    }
     Cluster::load(choice)
 }
 
@@ -100,25 +103,21 @@ pub async fn down(choice: &Choice, purge: bool) -> anyhow::Result<()> {
 }
 
 /// What the cluster is to be: as recorded, else as asked for, else as its name says.
-fn settle(
-    choice: &Choice,
-    layout: &Layout,
-    pods: Option<Subnet>,
-    services: Option<Subnet>,
-) -> anyhow::Result<Embedded> {
+fn settle(choice: &Choice, layout: &Layout, wishes: Wishes) -> anyhow::Result<Embedded> {
     let derived = choice.derive()?;
     let wanted = |recorded: Option<&Embedded>| {
         let base = recorded.unwrap_or(&derived);
         Embedded {
-            pods: pods.unwrap_or(base.pods),
-            services: services.unwrap_or(base.services),
+            pods: wishes.pods.unwrap_or(base.pods),
+            services: wishes.services.unwrap_or(base.services),
+            forge: wishes.forge.unwrap_or(base.forge),
             ..base.clone()
         }
     };
     let cluster = match Settings::read(layout)? {
         Some(Settings::Embedded(recorded)) => {
             let cluster = wanted(Some(&recorded));
-            if cluster != recorded {
+            if (cluster.pods, cluster.services) != (recorded.pods, recorded.services) {
                 bail!(
                     "cluster {:?} was made with --pods-subnet {} --services-subnet {}, which cannot be changed: run \
                      `cargo xtask down --purge{}` first, or leave the flags out",
@@ -416,6 +415,7 @@ fn tail(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::Subnet;
 
     fn choice(folder: &Path) -> Choice {
         Choice { name: "e2e".into(), state_dir: Some(folder.to_owned()) }
@@ -426,13 +426,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (choice, layout) = (choice(folder.path()), Layout::new(folder.path().to_owned()));
         let pods: Subnet = "10.200.0.0/16".parse().unwrap();
-        let made = settle(&choice, &layout, Some(pods), None).unwrap();
+        let wish = |pods| Wishes { pods: Some(pods), ..Wishes::default() };
+        let made = settle(&choice, &layout, wish(pods)).unwrap();
         assert_eq!(made.pods, pods);
         Settings::Embedded(made.clone()).write(&layout).unwrap();
-        assert_eq!(settle(&choice, &layout, None, None).unwrap(), made);
-        assert_eq!(settle(&choice, &layout, Some(pods), None).unwrap(), made);
+        assert_eq!(settle(&choice, &layout, Wishes::default()).unwrap(), made);
+        assert_eq!(settle(&choice, &layout, wish(pods)).unwrap(), made);
         let other = "10.201.0.0/16".parse().unwrap();
-        let error = settle(&choice, &layout, Some(other), None).unwrap_err().to_string();
+        let error = settle(&choice, &layout, wish(other)).unwrap_err().to_string();
         assert!(error.contains("--pods-subnet 10.200.0.0/16") && error.contains("--purge"), "{error}");
     }
 
@@ -441,8 +442,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let same: Subnet = "10.200.0.0/16".parse().unwrap();
         let layout = Layout::new(folder.path().to_owned());
-        let error = settle(&choice(folder.path()), &layout, Some(same), Some(same)).unwrap_err().to_string();
+        let wishes = Wishes { pods: Some(same), services: Some(same), forge: None };
+        let error = settle(&choice(folder.path()), &layout, wishes).unwrap_err().to_string();
         assert!(error.contains("must differ"), "{error}");
+    }
+
+    #[test]
+    fn the_forge_can_be_left_out_and_taken_in_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (choice, layout) = (choice(folder.path()), Layout::new(folder.path().to_owned()));
+        let settled = |forge| {
+            let made = settle(&choice, &layout, Wishes { forge, ..Wishes::default() }).unwrap();
+            Settings::Embedded(made.clone()).write(&layout).unwrap();
+            made.forge
+        };
+        assert_eq!(
+            [None, Some(false), None, Some(true), None].map(settled),
+            [true, false, false, true, true]
+        );
     }
 
     #[test]

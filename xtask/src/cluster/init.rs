@@ -16,7 +16,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{cgroups, layout::Layout, processes::SUPERVISOR, settings::Settings};
+use super::{cgroups, forge, layout::Layout, processes::SUPERVISOR, programs::Programs, settings::Settings};
 
 #[derive(Debug, clap::Args)]
 pub struct InitArgs {
@@ -45,7 +45,7 @@ pub fn run(args: &InitArgs) -> anyhow::Result<()> {
         anyhow::bail!("{} describes no embedded cluster", host.settings().display());
     };
     cgroups::enter(&cluster.group())?;
-    arrange_mounts(&host).context("arrange the node's mounts")?;
+    arrange_mounts(&host, cluster.forge).context("arrange the node's mounts")?;
 
     let supervisor = Command::new(std::env::current_exe()?)
         .args([SUPERVISOR, "--state"])
@@ -75,7 +75,7 @@ fn reap_until(supervisor: Pid) -> anyhow::Result<()> {
 
 /// Gives the node folders of its own where programs have fixed ones, and makes mounts travel to containers
 /// that ask for it, but never to the host.
-fn arrange_mounts(host: &Layout) -> anyhow::Result<()> {
+fn arrange_mounts(host: &Layout, has_forge: bool) -> anyhow::Result<()> {
     // Found by number afterwards: the folder may lie below one that is about to be covered.
     let folder = File::open(host.root()).with_context(|| format!("open {}", host.root().display()))?;
     let state = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
@@ -98,6 +98,9 @@ fn arrange_mounts(host: &Layout) -> anyhow::Result<()> {
             bind(&source, &target)?;
         }
     }
+    if has_forge {
+        arrange_forge(&inside)?;
+    }
     // Often a link to a file below the host's /run.
     let resolver = Path::new("/etc").join(resolver);
     if let Ok(below) = resolver.strip_prefix("/etc/../run").or(resolver.strip_prefix("/run")) {
@@ -106,6 +109,18 @@ fn arrange_mounts(host: &Layout) -> anyhow::Result<()> {
         fs::copy(inside.config("resolv.conf"), &file).with_context(|| format!("write {}", file.display()))?;
     }
     Ok(())
+}
+
+/// Folders on the way to the state folder and to the cache may be closed to everybody but root.
+fn arrange_forge(inside: &Layout) -> anyhow::Result<()> {
+    let programs = Programs::locate()?;
+    for folder in [forge::FOLDER, forge::ASSETS] {
+        fs::create_dir_all(folder).with_context(|| format!("make {folder}"))?;
+    }
+    File::create(forge::PROGRAM).with_context(|| format!("make {}", forge::PROGRAM))?;
+    bind(&inside.data("forge"), Path::new(forge::FOLDER))?;
+    bind(&programs.gitea, Path::new(forge::PROGRAM))?;
+    bind(&programs.gitea_assets, Path::new(forge::ASSETS))
 }
 
 fn temporary(target: &Path) -> anyhow::Result<()> {

@@ -6,7 +6,8 @@
 //! pki/              authority, certificates, keys     config/        written anew by each start
 //! logs/             one file per part, audit.log      pod-logs/      /var/log of the node
 //! users/            kubeconfigs of people without rights of an administrator
-//! etcd/ kubelet/ containerd/ registry/ volumes/       what is kept while the cluster is down
+//! forge.json        how its administrator reaches the forge
+//! etcd/ kubelet/ containerd/ registry/ volumes/ forge/    what is kept while the cluster is down
 //! ```
 use std::path::PathBuf;
 
@@ -35,9 +36,21 @@ impl Layout {
     }
 
     /// Folders that have to exist before anything starts.
-    pub fn folders(&self) -> [PathBuf; 10] {
-        ["bin", "pki", "config", "logs", "pod-logs", "etcd", "kubelet", "containerd", "registry", "volumes"]
-            .map(|name| self.root.join(name))
+    pub fn folders(&self) -> [PathBuf; 11] {
+        [
+            "bin",
+            "pki",
+            "config",
+            "logs",
+            "pod-logs",
+            "etcd",
+            "kubelet",
+            "containerd",
+            "registry",
+            "volumes",
+            "forge",
+        ]
+        .map(|name| self.root.join(name))
     }
 
     pub fn settings(&self) -> PathBuf {
@@ -59,6 +72,10 @@ impl Layout {
 
     pub fn user_kubeconfig(&self, user: &str) -> PathBuf {
         self.root.join("users").join(format!("{user}.kubeconfig"))
+    }
+
+    pub fn forge_access(&self) -> PathBuf {
+        self.root.join("forge.json")
     }
 
     pub fn kubectl(&self) -> PathBuf {

@@ -12,7 +12,7 @@ use nix::{
 };
 use tokio::{process::Command, time::sleep};
 
-use super::{Choice, Cluster, Embedded, Settings, cgroups, packages, processes::Processes, smoke};
+use super::{Choice, Cluster, Embedded, Settings, Wishes, cgroups, packages, processes::Processes, smoke};
 use crate::ui;
 
 /// Most that an `up` of a running cluster may take.
@@ -26,7 +26,7 @@ pub async fn run(choice: &Choice) -> anyhow::Result<()> {
     super::down(choice, true).await?;
     expect_nothing_left(choice).await?;
 
-    let cluster = super::up(choice, None, None).await?;
+    let cluster = super::up(choice, Wishes::default()).await?;
     smoke::run(&cluster).await?;
     let kept = smoke::leave(&cluster).await?;
 
@@ -41,12 +41,12 @@ pub async fn run(choice: &Choice) -> anyhow::Result<()> {
     until("processes of the node are gone", || Ok(before.iter().find(|process| process.is_alive()))).await?;
     step.done();
 
-    let cluster = super::up(choice, None, None).await?;
+    let cluster = super::up(choice, Wishes::default()).await?;
     smoke::find(&cluster, &kept).await?;
     smoke::run(&cluster).await?;
 
     let began = Instant::now();
-    super::up(choice, None, None).await?;
+    super::up(choice, Wishes::default()).await?;
     ensure!(began.elapsed() < SECOND_UP, "an `up` of a running cluster took {:?}", began.elapsed());
 
     let before = members(choice)?;
@@ -56,7 +56,7 @@ pub async fn run(choice: &Choice) -> anyhow::Result<()> {
     }
     expect_nothing_left(choice).await?;
 
-    let cluster = super::up(choice, None, None).await?;
+    let cluster = super::up(choice, Wishes::default()).await?;
     smoke::find(&cluster, &kept).await?;
     super::down(choice, true).await?;
     expect_nothing_left(choice).await?;

@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use testkit::{gitea::Access, pki::Leaf};
 
 pub mod init;
 pub mod lifecycle;
@@ -26,20 +27,24 @@ mod child;
 mod components;
 mod config;
 mod credentials;
+mod forge;
 mod host;
 mod image;
 mod layout;
 mod manifests;
 mod network;
-mod packages;
+pub mod packages;
 mod processes;
 mod provisioner;
 mod report;
 mod settings;
 
+pub use credentials::{unguessable, write_secret};
+#[cfg(test)]
+pub use forge::WEBHOOK_URL as FORGE_WEBHOOK_URL;
 pub use host::{down, up};
 pub use report::{Report, State};
-pub use settings::{Embedded, External, REGISTRY_NAME, Settings, Subnet};
+pub use settings::{Embedded, External, REGISTRY_NAME, Settings, Subnet, Wishes};
 
 use layout::Layout;
 
@@ -168,6 +173,44 @@ impl Cluster {
         }))
     }
 
+    /// How its administrator reaches the forge; nothing if the cluster has none of ours.
+    pub fn forge_access(&self) -> anyhow::Result<Option<Access>> {
+        match &self.settings {
+            Settings::Embedded(cluster) if cluster.forge => {
+                Access::read(&self.layout.forge_access()).map(Some)
+            }
+            Settings::Embedded(_) | Settings::External(_) => Ok(None),
+        }
+    }
+
+    /// Where [`Self::forge_access`] lies.
+    pub fn forge_access_file(&self) -> PathBuf {
+        self.layout.forge_access()
+    }
+
+    /// Key of the signatures of the forge's events, of a cluster that has a forge of ours.
+    pub fn forge_webhook_secret(&self) -> anyhow::Result<Option<String>> {
+        match &self.settings {
+            Settings::Embedded(cluster) if cluster.forge => {
+                read(&self.layout.pki("forge-webhook-secret")).map(Some)
+            }
+            Settings::Embedded(_) | Settings::External(_) => Ok(None),
+        }
+    }
+
+    /// File with the password, or with a token, of somebody at the forge.
+    pub fn forge_login(&self, what: &str) -> PathBuf {
+        self.layout.data("users").join(format!("{what}.forge"))
+    }
+
+    /// A certificate of a server in the cluster by the cluster's authority, if that is ours.
+    pub fn issue_server(&self, names: &[&str]) -> anyhow::Result<Option<Leaf>> {
+        match &self.settings {
+            Settings::Embedded(cluster) => credentials::issue_server(&self.layout, cluster, names).map(Some),
+            Settings::External(_) => Ok(None),
+        }
+    }
+
     /// PEM of the authority of an embedded cluster, which signs for its API server, registries and forge.
     pub fn ca_pem(&self) -> anyhow::Result<String> {
         read(&self.layout.pki("ca.crt"))
@@ -212,6 +255,11 @@ impl Choice {
         }
         flags
     }
+}
+
+/// The image that every node of ours has before there is a registry: `tools/pod`, its program at `/pod`.
+pub fn node_image() -> anyhow::Result<String> {
+    image::reference(&programs::Programs::locate()?.pod)
 }
 
 /// Makes later commands use a cluster that is not ours, if it answers. Returns its version.

@@ -12,7 +12,7 @@ use tokio::process::Command;
 use crate::ui;
 
 /// What we run, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: [(&str, &str); 15] = [
     ("containerd", "containerd"),
     ("ctr", "containerd"),
     ("runc", "runc"),
@@ -26,6 +26,11 @@ const PROGRAMS: [(&str, &str); 12] = [
     ("setsid", "util-linux"),
     ("nsenter", "util-linux"),
     ("mount", "mount"),
+    // Of the forge, which is somebody without rights.
+    ("setpriv", "util-linux"),
+    ("git", "git"),
+    // Compiles its database.
+    ("gcc", "build-essential"),
 ];
 const CNI_PACKAGE: &str = "containernetworking-plugins";
 const CNI_FOLDERS: [&str; 2] = ["/usr/lib/cni", "/opt/cni/bin"];
@@ -76,6 +81,16 @@ pub async fn install() -> anyhow::Result<()> {
             Path::new(CERTIFICATES.0).is_file(),
         )
     };
+    install_absent(absent).await
+}
+
+/// Installs one program that not everybody needs.
+pub async fn install_program(program: &str, package: &'static str) -> anyhow::Result<()> {
+    install_absent(|| if find(program).is_some() { Vec::new() } else { vec![package] }).await
+}
+
+/// `absent` says what is missing, before and after.
+async fn install_absent(absent: impl Fn() -> Vec<&'static str>) -> anyhow::Result<()> {
     let packages = absent();
     if packages.is_empty() {
         return Ok(());

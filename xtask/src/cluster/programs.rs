@@ -1,7 +1,8 @@
-//! Programs that are built here, from `tools/`: all of Kubernetes in one binary, `CoreDNS`, and the file that is
-//! the pods' first image. Each is built once per version of its sources and kept in the cache folder.
+//! Programs that are built here, from `tools/`: all of Kubernetes in one binary, `CoreDNS`, the file that is the pods'
+//! first image, and Gitea. Each is built once per version of its sources and kept in the cache folder.
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -13,10 +14,14 @@ use tokio::{
     process::Command,
 };
 
-use crate::ui;
+use crate::{program::Program, ui};
 
 /// Free space that a first build of everything takes: modules, Go's build cache, binaries.
-const BUILD_SPACE: u64 = 7 << 30;
+const BUILD_SPACE: u64 = 8 << 30;
+/// What Gitea reads besides itself, and its licence, which goes where its files go: paths below its module.
+const GITEA_ASSETS: [&str; 4] = ["templates", "options", "public", "LICENSE"];
+const GITEA: &str = "gitea";
+const GITEA_MODULE: &str = "code.gitea.io/gitea";
 
 /// Paths of the built programs.
 #[derive(Clone, Debug)]
@@ -24,24 +29,37 @@ pub struct Programs {
     pub kube: PathBuf,
     pub coredns: PathBuf,
     pub pod: PathBuf,
+    pub gitea: PathBuf,
+    /// Folder of the files that Gitea reads.
+    pub gitea_assets: PathBuf,
 }
 
 impl Programs {
     /// The programs as far as they were built before.
     pub fn locate() -> anyhow::Result<Self> {
         let binary = |name| tools::go_program(name).map(|program| program.binary);
-        Ok(Self { kube: tools::kube_binary()?, coredns: binary("coredns")?, pod: binary("pod")? })
+        let gitea = tools::go_program(GITEA)?;
+        Ok(Self {
+            kube: tools::kube_binary()?,
+            coredns: binary("coredns")?,
+            pod: binary("pod")?,
+            gitea_assets: gitea.assets(),
+            gitea: gitea.binary,
+        })
     }
 }
 
-/// Builds what is missing.
-pub async fn build() -> anyhow::Result<Programs> {
+/// Builds what is missing, Gitea only if there is to be a forge.
+pub async fn build(with_forge: bool) -> anyhow::Result<Programs> {
     // A kube built elsewhere is taken as it is.
     if tools::kube_binary().is_err() {
         build_kubernetes(Release::DEFAULT).await?;
     }
     ensure(&tools::go_program("coredns")?, "CoreDNS").await?;
     ensure(&tools::go_program("pod")?, "pods' first image").await?;
+    if with_forge {
+        ensure(&tools::go_program(GITEA)?, "Gitea").await?;
+    }
     Programs::locate()
 }
 
@@ -90,7 +108,8 @@ async fn compile(program: &GoProgram, step: &ui::Step) -> anyhow::Result<()> {
         .arg(&partial)
         .arg(".")
         .current_dir(&program.sources)
-        .env("CGO_ENABLED", "0")
+        // SQLite is written in C.
+        .env("CGO_ENABLED", if program.name == GITEA { "1" } else { "0" })
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -113,7 +132,37 @@ async fn compile(program: &GoProgram, step: &ui::Step) -> anyhow::Result<()> {
         let text = complaints.join("\n");
         bail!("{}{}", text.trim(), advice(&text));
     }
+    if program.name == GITEA {
+        step.waiting("its templates are copied");
+        copy_assets(program).await?;
+    }
+    fs::set_permissions(&partial, fs::Permissions::from_mode(0o755))?;
     fs::rename(&partial, &program.binary).with_context(|| format!("move {} in place", partial.display()))
+}
+
+/// Takes what Gitea reads out of its module, which Go may remove from its cache at any time.
+async fn copy_assets(program: &GoProgram) -> anyhow::Result<()> {
+    let listed = Program::new("go")
+        .args(["list", "-mod=readonly", "-modfile", &program.modules, "-m", "-f", "{{.Dir}}", GITEA_MODULE])
+        .directory(&program.sources)
+        .run()
+        .await?
+        .success()?;
+    let target = program.assets();
+    // What a build left that was broken off.
+    if target.exists() {
+        fs::remove_dir_all(&target).with_context(|| format!("remove {}", target.display()))?;
+    }
+    fs::create_dir_all(&target).with_context(|| format!("make {}", target.display()))?;
+    for name in GITEA_ASSETS {
+        let source = Path::new(listed.trim()).join(name);
+        // Go's copy is read-only, ours should be easy to remove.
+        let copied = Program::new("cp").args(["-R", "--no-preserve=mode"]).arg(&source).arg(&target);
+        copied.run().await?.success()?;
+    }
+    // It runs as somebody else than who builds it.
+    Program::new("chmod").args(["-R", "a+rX"]).arg(&target).run().await?.success()?;
+    Ok(())
 }
 
 /// What `go build -v` prints for each package that it compiles.
@@ -121,9 +170,13 @@ fn is_package(line: &str) -> bool {
     !line.is_empty() && !line.contains(' ') && !line.ends_with(':') && !line.starts_with('#')
 }
 
-/// Build tags that leave out what nobody would start.
+/// Build tags: those of Gitea put its database in, that of Kubernetes leaves out what nobody would start.
 fn tags(program: &GoProgram) -> &'static str {
-    if program.release.is_none_or(Release::runs_pods) { "" } else { "controlplane" }
+    match program.release {
+        Some(release) if !release.runs_pods() => "controlplane",
+        None if program.name == GITEA => "sqlite sqlite_unlock_notify",
+        _ => "",
+    }
 }
 
 /// Without a version the API server would call itself v0.0.0, and clients would refuse it.
@@ -153,6 +206,8 @@ fn advice(text: &str) -> &'static str {
         "\nThe Go module proxy was not reached: check the network, or set GOPROXY to one that is reachable."
     } else if text.contains("requires go >=") || text.contains("toolchain not available") {
         "\nThis Go is too old: install the version that tools/kube/go.mod names, or a newer one."
+    } else if text.contains("C compiler") {
+        "\nGitea's database is written in C: install a C compiler (apt-get install build-essential)."
     } else {
         ""
     }
@@ -176,6 +231,7 @@ mod tests {
         assert_eq!(tags(&tools::kubernetes(Release::DEFAULT)?), "");
         assert_eq!(tags(&tools::kubernetes(Release::OLDEST)?), "controlplane");
         assert_eq!(tags(&tools::go_program("coredns")?), "");
+        assert!(tags(&tools::go_program(GITEA)?).contains("sqlite"));
         Ok(())
     }
 
@@ -192,6 +248,7 @@ mod tests {
         assert!(advice("dial tcp 1.2.3.4:443: i/o timeout").contains("GOPROXY"));
         assert!(advice("write /x: no space left on device").contains("disk is full"));
         assert!(advice("go.mod requires go >= 1.26 (running go 1.19)").contains("too old"));
+        assert!(advice("cgo: C compiler \"gcc\" not found").contains("build-essential"));
         assert_eq!(advice("undefined: x"), "");
     }
 }

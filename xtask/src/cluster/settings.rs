@@ -48,6 +48,21 @@ pub struct Embedded {
     pub pods: Subnet,
     /// Cluster IPs of Services.
     pub services: Subnet,
+    /// Whether a forge is part of it. Clusters that were made before there was one get it too.
+    #[serde(default = "yes")]
+    pub forge: bool,
+}
+
+/// What the user may choose of a cluster; what is left out stays as it is, or is derived from its name.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wishes {
+    pub pods: Option<Subnet>,
+    pub services: Option<Subnet>,
+    pub forge: Option<bool>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Embedded {
@@ -71,7 +86,7 @@ impl Embedded {
             let pair = u8::from_str_radix(&hash(Path::new(&id))[..2], 16)? % 50;
             (Subnet { first: 10, second: 102 + 2 * pair }, Subnet { first: 10, second: 103 + 2 * pair })
         };
-        Ok(Self { name: name.to_owned(), id, pods, services })
+        Ok(Self { name: name.to_owned(), id, pods, services, forge: true })
     }
 
     /// Host end of the link into the cluster's network namespace.
@@ -133,6 +148,7 @@ impl Embedded {
 pub const API_SERVER_PORT: u16 = 6443;
 /// Where images are pushed, with a password. Nodes read on port 443 without one.
 pub const REGISTRY_PUSH_PORT: u16 = 5443;
+pub const FORGE_PORT: u16 = 443;
 pub const REGISTRY_NAME: &str = "registry.dev.konflux.test";
 pub const IMAGES_NAME: &str = "images.dev.konflux.test";
 pub const FORGE_NAME: &str = "git.dev.konflux.test";
@@ -275,6 +291,13 @@ mod tests {
         assert!(subnet.overlaps("0.0.0.0".parse().unwrap(), 0));
         assert!(!subnet.overlaps("10.89.0.0".parse().unwrap(), 16));
         assert!(!subnet.overlaps("192.168.0.0".parse().unwrap(), 16));
+    }
+
+    #[test]
+    fn clusters_from_before_there_was_a_forge_get_one() {
+        let mut recorded = serde_json::to_value(derive("dev", true)).unwrap();
+        recorded.as_object_mut().unwrap().remove("forge");
+        assert!(serde_json::from_value::<Embedded>(recorded).unwrap().forge);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The process that runs a cluster: starts the parts in order, keeps them running, and ends them in order.
 //!
 //! ```text
-//! network ─ etcd, containerd, registries ─ API server ─ objects, first image ─ kubelet, controllers, proxy, DNS
+//! network ┬ etcd, containerd, registries ─ API server ─ objects, first image ─ kubelet, controllers, proxy, DNS
+//!         └ forge, beside all of these ─ its administrator
 //! ```
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -20,7 +21,7 @@ use super::{
     child::{Kept, Nursery, Probe, brief, keep},
     components::{self, Component},
     config::{self, CONTAINERD_SOCKET, Facts},
-    image,
+    forge, image,
     layout::Layout,
     manifests, network, packages,
     programs::Programs,
@@ -82,12 +83,14 @@ async fn start(
     let foundation = components::foundation(layout, cluster, programs);
     let api_server = components::api_server(layout, cluster, programs);
     let workers = components::workers(layout, cluster, programs);
+    let forge = cluster.forge.then(|| forge::component(cluster));
     let names: Vec<&str> = [NETWORK]
         .into_iter()
         .chain(foundation.iter().map(|component| component.name))
         .chain([api_server.name, OBJECTS, IMAGE])
         .chain(workers.iter().map(|component| component.name))
         .chain([ACCOUNTS, VOLUMES])
+        .chain(forge.iter().flat_map(|forge| [forge.name, forge::ACCOUNT]))
         .collect();
     let reporter = Arc::new(Reporter::new(layout, fingerprint(cluster, programs)?, &names));
 
@@ -101,6 +104,11 @@ async fn start(
     let probe = Probe { http: super::http_client(layout)?, kube: kube.clone(), node: cluster.name.clone() };
     let nursery = Arc::new(Nursery { layout: layout.clone(), reporter: reporter.clone(), probe });
 
+    // Nobody waits for it but the end.
+    if let Some(forge) = forge {
+        forge::write(layout, cluster)?;
+        kept.push(vec![keep(forge, nursery.clone())]);
+    }
     stage(foundation, &nursery, kept).await;
     stage(vec![api_server], &nursery, kept).await;
     tokio::join!(
@@ -112,6 +120,9 @@ async fn start(
     // Before there is one, every pod is refused.
     let accounts: Api<ServiceAccount> = Api::default_namespaced(kube);
     insist(&reporter, ACCOUNTS, async || Ok(accounts.get("default").await.map(drop)?)).await;
+    if cluster.forge {
+        insist(&reporter, forge::ACCOUNT, async || forge::ensure_administrator(layout, cluster).await).await;
+    }
     reporter.set(VOLUMES, State::Ready, "");
     tracing::info!("Ready");
     let provisioner = super::client(&layout.pki("provisioner.kubeconfig")).await?;
@@ -227,6 +238,10 @@ pub fn fingerprint(cluster: &Embedded, programs: &Programs) -> anyhow::Result<St
         components::api_server(&layout, cluster, programs),
         components::workers(&layout, cluster, programs),
         config::render(&layout, cluster, &facts),
+        cluster.forge.then(|| {
+            let settings = forge::settings(cluster).render();
+            (forge::component(cluster), settings, &programs.gitea)
+        }),
     );
     Ok(data_encoding::HEXLOWER.encode(&Sha256::digest(format!("{everything:?}"))[..8]))
 }

@@ -1,4 +1,5 @@
-//! What an installation needs and nobody has to invent: made when absent, never changed afterwards.
+//! What an installation needs and nobody has to invent: made when absent, never changed afterwards. In the dev cluster the
+//! forge has its webhook secret first, and the Secrets take it over.
 //!
 //! Rotation is an operator's decision: docs/how-to/rotate-secrets.md.
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use serde_json::json;
 use super::{Object, apply::FIELD_MANAGER, cosign};
 
 /// Values by key of a Secret.
-type Values = BTreeMap<String, String>;
+pub type Values = BTreeMap<String, String>;
 
 /// Values that belong together, and the Secrets that hold some of them. A service that comes later adds a row.
 struct Material {
@@ -30,7 +31,9 @@ struct Place {
     keys: &'static [&'static str],
 }
 
-const WEBHOOK_KEYS: [&str; 3] = ["webhook.secret", "gitlab.webhook.secret", "gitea.webhook.secret"];
+const WEBHOOK_KEYS: [&str; 3] = ["webhook.secret", "gitlab.webhook.secret", GITEA_WEBHOOK];
+/// Key of what signs Gitea's webhooks.
+pub const GITEA_WEBHOOK: &str = "gitea.webhook.secret";
 
 /// Every Secret that `deploy` makes (contracts.md, names).
 const NEEDED: [Material; 2] = [
@@ -51,6 +54,7 @@ const NEEDED: [Material; 2] = [
             Place { namespace: "pipelines-as-code", name: "pipelines-as-code-secret", keys: &WEBHOOK_KEYS },
             Place { namespace: "build-service", name: "pipelines-as-code-secret", keys: &WEBHOOK_KEYS },
             Place { namespace: "integration-service", name: "pipelines-as-code-secret", keys: &WEBHOOK_KEYS },
+            Place { namespace: "sprayproxy", name: "pipelines-as-code-secret", keys: &WEBHOOK_KEYS },
         ],
     },
 ];
@@ -75,8 +79,9 @@ pub fn random<const LENGTH: usize>() -> anyhow::Result<[u8; LENGTH]> {
     Ok(bytes)
 }
 
-/// Makes the Secrets that are absent in these namespaces, and returns which.
-pub async fn generate(client: &Client, namespaces: &[&str]) -> anyhow::Result<Vec<String>> {
+/// Makes the Secrets that are absent in these namespaces, and returns which. Values of `given` are taken as they are where
+/// others would be made.
+pub async fn generate(client: &Client, namespaces: &[&str], given: &Values) -> anyhow::Result<Vec<String>> {
     let mut made = Vec::new();
     for material in &NEEDED {
         let mut held = Vec::new();
@@ -89,7 +94,7 @@ pub async fn generate(client: &Client, namespaces: &[&str]) -> anyhow::Result<Ve
             held.iter().filter_map(|(_, _, live)| live.as_ref()).map(values).collect();
         let absent: Vec<_> =
             held.iter().filter(|(_, _, live)| live.is_none()).map(|(place, _, _)| *place).collect();
-        let new = fill(material, &existing, &absent)?;
+        let new = fill(material, given, &existing, &absent)?;
         for (place, api, _) in &held {
             if let Some(secret) =
                 new.iter().find(|secret| secret.metadata.namespace.as_deref() == Some(place.namespace))
@@ -105,12 +110,23 @@ pub async fn generate(client: &Client, namespaces: &[&str]) -> anyhow::Result<Ve
 }
 
 /// The Secrets to create: with the values of those that exist, else with new ones. Copies of one thing never differ.
-fn fill(material: &Material, existing: &[Values], absent: &[&Place]) -> anyhow::Result<Vec<Secret>> {
+fn fill(
+    material: &Material,
+    given: &Values,
+    existing: &[Values],
+    absent: &[&Place],
+) -> anyhow::Result<Vec<Secret>> {
     if absent.is_empty() {
         return Ok(Vec::new());
     }
     let values = if existing.is_empty() {
-        (material.make)()?
+        let mut values = (material.make)()?;
+        for (key, value) in &mut values {
+            if let Some(given) = given.get(key) {
+                value.clone_from(given);
+            }
+        }
+        values
     } else {
         existing.iter().rev().flat_map(Clone::clone).collect()
     };
@@ -188,7 +204,8 @@ mod tests {
         let owned =
             |pairs: &&[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let existing: Vec<Values> = existing.iter().map(owned).collect();
-        Ok(fill(&COPIED, &existing, absent)?.iter().map(values).collect())
+        let given = [("b", "given"), ("of another", "x")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        Ok(fill(&COPIED, &given, &existing, absent)?.iter().map(values).collect())
     }
 
     fn pairs(values: &Values) -> Vec<(&str, &str)> {
@@ -199,7 +216,7 @@ mod tests {
     fn new_installation_gets_one_value_everywhere() {
         let [one, two] = COPIED.places else { panic!() };
         let made = filled(&[], &[one, two]).unwrap();
-        assert_eq!(pairs(&made[0]), [("a", "new"), ("b", "new")]);
+        assert_eq!(pairs(&made[0]), [("a", "new"), ("b", "given")]);
         assert_eq!(pairs(&made[1]), [("a", "new")]);
     }
 
@@ -222,7 +239,7 @@ mod tests {
     fn every_material_has_the_keys_of_its_places() {
         for material in &NEEDED {
             let all: Vec<&Place> = material.places.iter().collect();
-            assert_eq!(fill(material, &[], &all).unwrap().len(), all.len());
+            assert_eq!(fill(material, &Values::new(), &[], &all).unwrap().len(), all.len());
         }
     }
 

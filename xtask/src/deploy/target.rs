@@ -17,6 +17,8 @@ pub struct Target {
     pub kubectl: String,
     /// PEM of the embedded cluster's authority, which signs its registry and forge; none for other clusters.
     pub certificate_authority: Option<String>,
+    /// The embedded cluster itself; none if it is another.
+    pub embedded: Option<cluster::Cluster>,
 }
 
 impl Target {
@@ -34,7 +36,7 @@ impl Target {
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
         let client = Client::try_from(config.with_context(wrong)?).with_context(wrong)?;
         let kubectl = format!("kubectl --kubeconfig {}", file.display());
-        Ok(Self { client, kubeconfig: file.to_owned(), kubectl, certificate_authority: None })
+        Ok(Self { client, kubeconfig: file.to_owned(), kubectl, certificate_authority: None, embedded: None })
     }
 
     async fn known(choice: &cluster::Choice) -> anyhow::Result<Self> {
@@ -49,6 +51,7 @@ impl Target {
             },
             kubeconfig: cluster.kubeconfig(),
             certificate_authority: is_ours.then(|| cluster.ca_pem()).transpose()?,
+            embedded: is_ours.then_some(cluster),
         })
     }
 }

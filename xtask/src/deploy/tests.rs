@@ -9,8 +9,8 @@ use kube::{
 use serde_json::{Value, json};
 use testkit::{ControlPlane, Namespace};
 
-use super::{Applier, Object, Plan, apply::Tally, rollout, secrets};
-use crate::paths;
+use super::{Applier, Object, Plan, apply::Tally, rollout, secrets, serving};
+use crate::{cluster, paths};
 
 async fn prepared(prefix: &str) -> anyhow::Result<(Client, Namespace<'static>, Applier)> {
     let plane = ControlPlane::shared().await;
@@ -122,12 +122,41 @@ async fn secrets_are_made_once_and_alike() -> anyhow::Result<()> {
             .await
             .map(|secret| secret.data)
     };
-    let made = secrets::generate(&client, &names[..1]).await?;
+    let given = [(secrets::GITEA_WEBHOOK.to_owned(), "the forge's own".to_owned())].into();
+    let made = secrets::generate(&client, &names[..1], &given).await?;
     assert_eq!(made, ["pipelines-as-code/pipelines-as-code-secret"]);
     let first = secret(names[0]).await?;
-    assert_eq!(secrets::generate(&client, &names).await?, ["build-service/pipelines-as-code-secret"]);
+    let of_forge = first.as_ref().and_then(|data| data.get(secrets::GITEA_WEBHOOK));
+    assert_eq!(of_forge.map(|value| value.0.as_slice()), Some(b"the forge's own".as_slice()));
+    assert_eq!(secrets::generate(&client, &names, &given).await?, ["build-service/pipelines-as-code-secret"]);
     assert_eq!(secret(names[0]).await?, first);
     assert_eq!(secret(names[1]).await?, first);
-    assert!(secrets::generate(&client, &names).await?.is_empty());
+    assert!(secrets::generate(&client, &names, &given).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn servers_get_a_certificate_by_the_clusters_authority_once() -> anyhow::Result<()> {
+    let (client, _, applier) = prepared("deploy").await?;
+    let folder = tempfile::tempdir()?;
+    std::fs::create_dir(folder.path().join("pki"))?;
+    let settings = json!({
+        "kind": "embedded", "name": "dev", "id": "dev", "pods": "10.88.0.0/16", "services": "10.96.0.0/16",
+    });
+    std::fs::write(folder.path().join("cluster.json"), settings.to_string())?;
+    let choice =
+        cluster::Choice { state_dir: Some(folder.path().to_owned()), ..cluster::Choice::named("dev") };
+    let cluster = cluster::Cluster::load(&choice)?;
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sprayproxy"}});
+    applier.apply(&Object::parse(namespace)?).await?;
+
+    assert!(serving::issue(&client, &["application-service"], &cluster).await?.is_empty());
+    let names = ["sprayproxy"];
+    assert_eq!(serving::issue(&client, &names, &cluster).await?, ["sprayproxy/sprayproxy-tls"]);
+    let secret = Api::<Secret>::namespaced(client.clone(), "sprayproxy").get("sprayproxy-tls").await?;
+    assert_eq!(secret.type_.as_deref(), Some("kubernetes.io/tls"));
+    let pem = |key: &str| String::from_utf8_lossy(&secret.data.as_ref().unwrap()[key].0).into_owned();
+    assert!(pem("tls.crt").contains("BEGIN CERTIFICATE") && pem("tls.key").contains("PRIVATE KEY"));
+    assert!(serving::issue(&client, &names, &cluster).await?.is_empty());
     Ok(())
 }
