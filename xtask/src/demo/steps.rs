@@ -5,6 +5,7 @@ mod application;
 mod cluster;
 mod deploy;
 mod images;
+mod pipeline;
 mod refusal;
 pub mod tenant;
 
@@ -15,5 +16,6 @@ pub const ALL: &[Step] = &[
     Step { title: "the services, from their images", run: |show| Box::pin(deploy::run(show)) },
     Step { title: "a tenant", run: |show| Box::pin(tenant::run(show)) },
     Step { title: "an Application with two Components", run: |show| Box::pin(application::run(show)) },
+    Step { title: "a Pipeline runs, task by task", run: |show| Box::pin(pipeline::run(show)) },
     Step { title: "mistakes are refused, and why", run: |show| Box::pin(refusal::run(show)) },
 ];

@@ -30,6 +30,8 @@ pub fn summary(facts: &[Fact], took: Duration, places: &Places) -> String {
         "\nDone in {} min {:02} s; all of it runs on.\n\n  kubeconfig  {}\n  registry    {registry}\n\nTry next:\n\n  \
          {kubectl} get applications,components -n {NAMESPACE}\n  \
          {kubectl} get component server -n {NAMESPACE} -o jsonpath='{{.status.devfile}}'\n  \
+         {kubectl} get pipelinerun,taskrun,pod -n {NAMESPACE}\n  \
+         {kubectl} logs -n {NAMESPACE} first-pipeline-report-pod\n  \
          {kubectl} logs -n application-service deployment/application-service\n  \
          cargo xtask status{flags}\n  \
          cargo xtask down{flags}",

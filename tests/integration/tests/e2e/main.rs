@@ -8,6 +8,8 @@ use testkit::ControlPlane;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 mod application_service;
+mod forge;
+mod pipelines;
 mod tenant;
 
 /// For what takes another pod or another leader: far more than either takes, on a busy machine.

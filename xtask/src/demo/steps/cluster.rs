@@ -10,7 +10,7 @@ use crate::{
 pub async fn run(show: &mut Show) -> anyhow::Result<Vec<Fact>> {
     let asked = Instant::now();
     if show.args.kubeconfig.is_none() {
-        cluster::up(&show.args.cluster, None, None).await?;
+        cluster::up(&show.args.cluster, cluster::Wishes::default()).await?;
     }
     let target = Target::choose(&show.args.cluster, show.args.kubeconfig.as_deref()).await?;
     let version = target.client.apiserver_version().await?.git_version;
