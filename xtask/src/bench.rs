@@ -9,14 +9,36 @@ use crate::{
     ui,
 };
 
+mod account;
 mod controller;
+mod engine;
 mod load;
 mod process;
+mod sprayproxy;
 mod table;
+mod units;
 
-/// Measures application-service against a real API server: memory, start, writes after a restart, size.
+/// Measures a service against a real API server, by default application-service: memory, start, writes after a restart,
+/// size.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct BenchArgs {
+    #[command(subcommand)]
+    service: Option<Service>,
+    #[command(flatten)]
+    controller: ControllerArgs,
+}
+
+/// Services that have rows of their own.
+#[derive(Debug, clap::Subcommand)]
+enum Service {
+    Engine(engine::EngineArgs),
+    Sprayproxy(sprayproxy::SprayproxyArgs),
+}
+
+/// Of the rows that every controller has.
+#[derive(Debug, clap::Args)]
+struct ControllerArgs {
     /// Numbers of Components to measure with, in ascending order.
     #[arg(long, value_delimiter = ',', default_value = "4000,20000", value_name = "COUNT")]
     components: Vec<usize>,
@@ -27,6 +49,14 @@ pub struct BenchArgs {
 
 /// Writes a Markdown table for docs/benchmarks.md to standard output.
 pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
+    match args.service {
+        Some(Service::Engine(args)) => Box::pin(engine::run(args)).await,
+        Some(Service::Sprayproxy(args)) => Box::pin(sprayproxy::run(args)).await,
+        None => controller(args.controller).await,
+    }
+}
+
+async fn controller(args: ControllerArgs) -> anyhow::Result<()> {
     anyhow::ensure!(args.components.is_sorted(), "--components: numbers in ascending order, as 4000,20000");
     let table = interruptible(async {
         let binary = match args.binary {

@@ -9,10 +9,14 @@ use std::{
 };
 
 use anyhow::Context as _;
-use serde_json::{Value, json};
 use testkit::{ControlPlane, Installed, Options, Webhooks};
 
-use super::{load, process::Service, table::Table};
+use super::{
+    account, load,
+    process::Service,
+    table::Table,
+    units::{mebibytes, precise},
+};
 use crate::{ourselves, ui};
 
 const SERVICE: &str = "application-service";
@@ -135,31 +139,13 @@ async fn arguments(
     folder: &Path,
 ) -> anyhow::Result<Vec<String>> {
     let namespace = installed.namespace();
-    let token = plane.token_of(namespace, SERVICE, &[]).await?;
-    let admin = std::fs::read_to_string(plane.kubeconfig()).context("read the administrator's kubeconfig")?;
-    let mut kubeconfig: Value =
-        serde_saphyr::from_str(&admin).context("read the administrator's kubeconfig")?;
-    // The same server, but with the rights of the service's own account.
-    *kubeconfig.pointer_mut("/users/0/user").context("the administrator's kubeconfig names a user")? =
-        json!({"token": token});
-    let path = folder.join("kubeconfig");
-    // JSON is YAML.
-    std::fs::write(&path, kubeconfig.to_string()).with_context(|| format!("write {}", path.display()))?;
+    let kubeconfig = folder.join("kubeconfig");
+    account::write_kubeconfig(plane, namespace, SERVICE, &kubeconfig).await?;
     Ok(vec![
-        format!("--kubeconfig={}", path.display()),
+        format!("--kubeconfig={}", kubeconfig.display()),
         format!("--namespace={namespace}"),
         format!("--webhook-configuration={}", installed.name_of(SERVICE)),
         "--webhook-addr=127.0.0.1:0".to_owned(),
         "--log-filter=warn".to_owned(),
     ])
-}
-
-fn mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", precise(bytes) / f64::from(1 << 20))
-}
-
-/// Exact for everything below 8 PiB.
-#[expect(clippy::cast_precision_loss, reason = "sizes of files and processes are far below 2^53")]
-fn precise(bytes: u64) -> f64 {
-    bytes as f64
 }

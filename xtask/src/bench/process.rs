@@ -79,21 +79,12 @@ impl Service {
     }
 
     fn status(&self, field: &str) -> anyhow::Result<u64> {
-        let status =
-            fs::read_to_string(format!("/proc/{}/status", self.pid)).context("read the service's status")?;
-        kibibytes(&status, field)
-            .map(|value| value * 1024)
-            .with_context(|| format!("no {field} in the service's status"))
+        status_of(self.pid, field)
     }
 
     /// Processor time used since its start.
     pub(super) fn processor_time(&self) -> anyhow::Result<Duration> {
-        let stat =
-            fs::read_to_string(format!("/proc/{}/stat", self.pid)).context("read the service's times")?;
-        let ticks = ticks(&stat).context("no times in the service's stat")?;
-        let per_second =
-            sysconf(SysconfVar::CLK_TCK)?.and_then(|value| u32::try_from(value).ok()).unwrap_or(100);
-        Ok(Duration::from_secs(ticks) / per_second)
+        time_of(self.pid)
     }
 
     /// Sum over all labels of one of its metrics.
@@ -131,6 +122,22 @@ impl Service {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+/// What the kernel says of a process under this name, as `VmHWM:`, in bytes.
+pub(super) fn status_of(pid: i32, field: &str) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("read the process's status")?;
+    kibibytes(&status, field)
+        .map(|value| value * 1024)
+        .with_context(|| format!("no {field} in the process's status"))
+}
+
+/// Processor time that a process has used since its start.
+pub(super) fn time_of(pid: i32) -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("read the process's times")?;
+    let ticks = ticks(&stat).context("no times in the process's stat")?;
+    let per_second = sysconf(SysconfVar::CLK_TCK)?.and_then(|value| u32::try_from(value).ok()).unwrap_or(100);
+    Ok(Duration::from_secs(ticks) / per_second)
 }
 
 /// Value of a line like `VmRSS:     1234 kB`.
