@@ -4,7 +4,7 @@
 //! cargo build ─▶ binaries ─▶ layers (cached, deterministic) ─▶ registry ─▶ images.json, read by `deploy`
 //! ```
 //! An image is two layers on nothing: what every service needs (certificate authorities, a user that is not root), and
-//! the static binary. That of the engine's entrypoint is the binary alone: pods mount it as a volume. The same binary gives
+//! the static binary. That of the resolvers has Git, too. That of the engine's entrypoint is the binary alone: pods mount it as a volume. The same binary gives
 //! the same digest, whenever and wherever it is packed.
 use std::path::PathBuf;
 
@@ -15,12 +15,14 @@ use crate::{cluster, deploy::counted, paths, program::interruptible, ui};
 
 mod binary;
 mod build;
+mod git;
 mod image;
 mod index;
 mod layer;
 pub mod record;
 mod registry;
 mod revision;
+pub mod shell;
 
 pub use registry::RegistryArgs;
 
@@ -132,6 +134,11 @@ pub async fn make(options: &Options) -> anyhow::Result<record::Images> {
         ui::note(&format!("{service}:{} ({:.1} MB)", image.tag, megabytes(*size)));
     }
     Ok(images)
+}
+
+/// Builds the program that the pipelines engine puts into pods, as it is shipped. Returns its file.
+pub async fn entrypoint() -> anyhow::Result<PathBuf> {
+    Ok(build::entrypoint().await?.file)
 }
 
 /// Where the digests are recorded, for `deploy`.

@@ -7,12 +7,14 @@ use clap::Parser as _;
 
 mod bench;
 mod cluster;
+mod conform;
 mod crds;
 mod demo;
 mod deploy;
 mod docs;
 mod down;
 mod drill;
+mod forge;
 mod generated;
 mod images;
 mod kubeconfig;
@@ -38,6 +40,8 @@ enum Command {
     Images(images::ImagesArgs),
     Deploy(deploy::DeployArgs),
     Tenant(tenant::TenantArgs),
+    Forge(forge::ForgeArgs),
+    Conform(conform::ConformArgs),
     Demo(demo::DemoArgs),
     Test(test::TestArgs),
     Lint(lint::LintArgs),
@@ -82,6 +86,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Images(args) => images::run(args).await,
         Command::Deploy(args) => deploy::run(args).await,
         Command::Tenant(args) => tenant::run(args).await,
+        Command::Forge(args) => forge::run(args).await,
+        Command::Conform(args) => Box::pin(conform::run(args)).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Test(args) => test::run(args).await,
         Command::Lint(args) => lint::run(args).await,

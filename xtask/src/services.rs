@@ -82,7 +82,9 @@ pub const ALL: &[Service] = &[
         crds: pipelines_engine_api::crds,
         program: Some(Program {
             command: pipelines_engine::Args::command,
-            metrics: |registry| pipelines_engine::metrics::Metrics::new(registry).map(drop),
+            metrics: |registry| {
+                pipelines_engine::metrics::Metrics::new(registry).map(|metrics| metrics.example())
+            },
         }),
     },
     Service {
@@ -91,9 +93,43 @@ pub const ALL: &[Service] = &[
         crds: release_service_api::crds,
         program: None,
     },
+    Service {
+        name: "sprayproxy",
+        purpose: "Sends each webhook of a forge to every member cluster, and keeps what one of them does not take.",
+        crds: Vec::new,
+        program: Some(Program {
+            command: sprayproxy::Args::command,
+            metrics: sprayproxy::metrics::register_all,
+        }),
+    },
 ];
 
-/// Services that can be run, with how.
-pub fn programs() -> impl Iterator<Item = (&'static Service, &'static Program)> {
-    ALL.iter().filter_map(|service| Some((service, service.program.as_ref()?)))
+/// A program that a service has beside the one of its own name: in the same package, an image of its own, in the same base.
+pub struct Further {
+    /// Its binary and its image.
+    pub name: &'static str,
+    pub service: &'static str,
+    /// One sentence: what it is for.
+    pub purpose: &'static str,
+    pub program: Program,
+}
+
+/// In alphabetical order.
+pub const FURTHER: &[Further] = &[Further {
+    name: "pipelines-resolvers",
+    service: "pipelines-engine",
+    purpose: "Finds the Tasks, Pipelines and StepActions that runs refer to by a resolver.",
+    program: Program {
+        command: pipelines_engine::resolvers::Args::command,
+        metrics: |registry| pipelines_engine::resolution::Metrics::new(registry).map(drop),
+    },
+}];
+
+/// Everything that can be run, by name.
+pub fn programs() -> impl Iterator<Item = (&'static str, &'static Program)> {
+    ALL.iter().flat_map(|service| {
+        let own = service.program.as_ref().map(|program| (service.name, program));
+        let further = FURTHER.iter().filter(|further| further.service == service.name);
+        own.into_iter().chain(further.map(|further| (further.name, &further.program)))
+    })
 }

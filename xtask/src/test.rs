@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! programs ─▶ build (once, whole workspace) ─▶ unit ─▶ control plane ─▶ end to end
-//!  kube                                         code    a real API        demo on a cluster of its own,
+//!  kube, gitea                                  code    a real API        demo on a cluster of its own,
 //!                                               alone   server            then nothing is left of it
 //! ```
 //! `--kube <VERSION>` runs the control plane tests against another Kubernetes than the dev cluster's.
@@ -155,6 +155,9 @@ async fn run_levels(args: &TestArgs, report: &mut Report) -> anyhow::Result<()> 
         // The test programs find it by themselves.
         None => ourselves::kube_binary().await.map(|_| None)?,
     };
+    if levels.integration {
+        ourselves::gitea().await?;
+    }
     report.add("programs", began, Counts::default());
 
     let began = Instant::now();

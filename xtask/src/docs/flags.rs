@@ -1,4 +1,4 @@
-//! docs/reference/flags.md: what each service's `--help` says, on one page.
+//! docs/reference/flags.md: what each program's `--help` says, on one page.
 use std::fmt::Write as _;
 
 use clap::{Arg, ArgAction, Command};
@@ -12,8 +12,8 @@ pub(super) fn page() -> String {
          start, naming flag and variable.\n",
         markdown::GENERATED
     );
-    for (service, program) in services::programs() {
-        let _ = write!(text, "\n## {}\n\n{}", service.name, table(&(program.command)()));
+    for (name, program) in services::programs() {
+        let _ = write!(text, "\n## {name}\n\n{}", table(&(program.command)()));
     }
     text
 }

@@ -13,10 +13,10 @@ pub(super) fn page() -> anyhow::Result<String> {
          controllers know: `controller_runtime_*`, `workqueue_*`, `rest_client_requests_total`.\n",
         markdown::GENERATED
     );
-    for (service, program) in services::programs() {
+    for (name, program) in services::programs() {
         let registry = Registry::new();
-        (program.metrics)(&registry).with_context(|| format!("register the metrics of {}", service.name))?;
-        let _ = write!(text, "\n## {}\n\n{}", service.name, table(&registry.gather()));
+        (program.metrics)(&registry).with_context(|| format!("register the metrics of {name}"))?;
+        let _ = write!(text, "\n## {name}\n\n{}", table(&registry.gather()));
     }
     Ok(text)
 }

@@ -2,11 +2,12 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Context as _;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     binary,
     build::Binary,
+    git,
     layer::{self, File, Layer},
     revision::Revision,
 };
@@ -43,7 +44,8 @@ impl Image {
 /// The service that brings the entrypoint to namespaces, and so has it in its own image.
 const DELIVERER: &str = "pipelines-engine";
 
-/// Packs a service's binary on the base layer, beside the entrypoint if the service is the one that delivers it.
+/// Packs a service's binary on the base layer, beside the entrypoint if the service is the one that delivers it, and beside Git
+/// if it is the one that fetches.
 pub async fn pack(
     binary: Binary,
     base: Layer,
@@ -61,6 +63,9 @@ pub async fn pack(
         let (_, delivered) = program_layer(entrypoint, entrypoint.service.clone(), 0o555).await?;
         layers.push((entrypoint.service.as_str(), delivered));
     }
+    if binary.service == git::IMAGE {
+        layers.push(("git", git::layer().await?));
+    }
     layers.push((binary.service.as_str(), program));
     assemble(&binary.service, architecture, layers, &process, revision)
 }
@@ -73,6 +78,16 @@ pub async fn pack_entrypoint(binary: Binary, revision: &Revision) -> anyhow::Res
     let process =
         Process { entrypoint: vec![format!("/{}", binary.service), "nop".to_owned()], environment: &[] };
     assemble(&binary.service, architecture, vec![(binary.service.as_str(), program)], &process, revision)
+}
+
+/// How a manifest speaks of a configuration.
+pub fn config_descriptor(config: &[u8]) -> Value {
+    json!({"mediaType": CONFIG_TYPE, "digest": layer::digest(config), "size": config.len()})
+}
+
+/// How a manifest speaks of a layer.
+pub fn layer_descriptor(layer: &Layer) -> Value {
+    json!({"mediaType": LAYER_TYPE, "digest": layer.digest, "size": layer.data.len()})
 }
 
 /// What a container of an image runs.
@@ -148,11 +163,8 @@ fn assemble(
     let manifest = serde_json::to_vec(&json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
-        "config": {"mediaType": CONFIG_TYPE, "digest": layer::digest(&config), "size": config.len()},
-        "layers": layers
-            .iter()
-            .map(|layer| json!({"mediaType": LAYER_TYPE, "digest": layer.digest, "size": layer.data.len()}))
-            .collect::<Vec<_>>(),
+        "config": config_descriptor(&config),
+        "layers": layers.iter().map(layer_descriptor).collect::<Vec<_>>(),
     }))?;
     let content = layers.last().context("an image has layers")?.digest.clone();
     Ok(Image { architecture, digest: layer::digest(&manifest), content, layers, config, manifest })
@@ -160,8 +172,6 @@ fn assemble(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     fn fake_layer(content: &str) -> Layer {

@@ -63,14 +63,33 @@ fn command_faults(text: &str, xtask: &clap::Command) -> Vec<(usize, String)> {
                 faults.push((index + 1, format!("`cargo xtask {name}` does not exist")));
                 continue;
             };
-            for option in words.filter_map(option) {
-                if !command.get_arguments().any(|argument| argument.get_long() == Some(option)) {
-                    faults.push((index + 1, format!("`cargo xtask {name}` has no option --{option}")));
+            // The command and its own, as `forge user`: an option may be of either.
+            let mut commands = vec![command];
+            for word in words {
+                let last = commands[commands.len() - 1];
+                if let Some(option) = option(word) {
+                    let is_known = |command: &&clap::Command| {
+                        command.get_arguments().any(|argument| argument.get_long() == Some(option))
+                    };
+                    if !commands.iter().any(is_known) {
+                        let name =
+                            commands.iter().map(|command| command.get_name()).collect::<Vec<_>>().join(" ");
+                        faults.push((index + 1, format!("`cargo xtask {name}` has no option --{option}")));
+                    }
+                } else if let Some(command) = last.find_subcommand(word) {
+                    commands.push(command);
+                } else if commands.len() == 1 && last.is_subcommand_required_set() && is_name(word) {
+                    faults.push((index + 1, format!("`cargo xtask {name} {word}` does not exist")));
                 }
             }
         }
     }
     faults
+}
+
+/// Whether a word can be a command: not `…`, `<command>` or a folder.
+fn is_name(word: &str) -> bool {
+    word.chars().all(|c| c.is_ascii_lowercase() || c == '-')
 }
 
 /// `purge` of `[--purge]`, `--purge=true`, `--purge,`. Nothing for what is no option, or `--` alone.
@@ -165,6 +184,14 @@ mod tests {
         assert_eq!(
             faults_of("`cargo xtask test [--unit] --fast=yes`"),
             [(1, "`cargo xtask test` has no option --fast".into())]
+        );
+        assert_eq!(faults_of("`cargo xtask forge user alice --admin --name x`"), []);
+        assert_eq!(
+            faults_of("`cargo xtask forge user alice --from x` `cargo xtask forge people`"),
+            [
+                (1, "`cargo xtask forge user` has no option --from".into()),
+                (1, "`cargo xtask forge people` does not exist".into())
+            ]
         );
     }
 

@@ -38,12 +38,19 @@ pub(super) async fn run(
             "smoke test of the cluster",
             smoke.err().map(|error| format!("{error:#}")).into_iter().collect(),
         );
+        let examples = paths::repository()?.join("examples").display().to_string();
+        let push = ["repo", "konflux-admin/examples", "--from", &examples];
+        checks.command("push to the forge", &cluster.arguments("forge", &push)).await?;
         let kubeconfig = loaded.kubeconfig();
         for binary in binaries.iter().filter(|binary| binary.level == Level::EndToEnd) {
-            let program = binary.program(&args.filter).env("KONFLUX_E2E_KUBECONFIG", &kubeconfig);
+            let program = binary
+                .program(&args.filter)
+                .env("KONFLUX_E2E_KUBECONFIG", &kubeconfig)
+                .env("KONFLUX_E2E_FORGE", loaded.forge_access_file());
             let found = run_program(binary.to_string(), program, checks.report).await?;
             *checks.counts = *checks.counts + found;
         }
+        checks.command("conformance suite", &cluster.arguments("conform", &[])).await?;
         checks.command("second up", &cluster.arguments("up", &[])).await?;
     }
     checks.command("down", &cluster.arguments("down", &["--purge"])).await?;
@@ -110,7 +117,8 @@ impl Own {
     }
 
     fn arguments(&self, command: &str, more: &[&str]) -> Vec<OsString> {
-        [command, "--name", &self.name].into_iter().chain(more.iter().copied()).map(OsString::from).collect()
+        let words = [command].into_iter().chain(more.iter().copied());
+        words.chain(["--name", &self.name]).map(OsString::from).collect()
     }
 
     fn finish(mut self) {
