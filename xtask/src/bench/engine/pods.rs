@@ -181,7 +181,9 @@ impl<'a> Bench<'a> {
                 ),
             );
             table.row("Events per TaskRun", "≤ 3", format!("{:.1}", each(events)));
-            table.row("reads per TaskRun", "", format!("{:.1}", each(calls.reads())));
+            // It also looks after its certificates now and then, wherever runs are.
+            let reads = calls.in_namespace(&self.namespace).reads();
+            table.row("reads per TaskRun", "", format!("{:.1}", each(reads)));
             let milliseconds = used.as_secs_f64() * 1e3 / count(sizes.runs);
             table.row("CPU per TaskRun", "", format!("{milliseconds:.1} ms"));
         }
