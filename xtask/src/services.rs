@@ -72,9 +72,12 @@ pub const ALL: &[Service] = &[
     },
     Service {
         name: "pipelines-as-code",
-        purpose: "Will start the pipelines in a Git repository on its events, and tell its forge how they ended.",
+        purpose: "Starts the pipelines in a Git repository on its events, and tells its forge how they ended.",
         crds: pipelines_as_code_api::crds,
-        program: None,
+        program: Some(Program {
+            command: pipelines_as_code::Args::command,
+            metrics: pipelines_as_code::metrics::register_all,
+        }),
     },
     Service {
         name: "pipelines-engine",

@@ -7,6 +7,8 @@ use fleet::Secret;
 use fleet::outbound::{self, Url};
 use futures::future::BoxFuture;
 
+use crate::bitbucket::{Cloud, Server};
+use crate::conversation::Forge;
 use crate::error::Error;
 use crate::gitea::Gitea;
 use crate::github::GitHub;
@@ -41,22 +43,33 @@ pub enum Provider {
     #[default]
     GitHub,
     GitLab,
-    #[strum(serialize = "gitea", serialize = "forgejo")]
+    #[strum(to_string = "gitea", serialize = "forgejo")]
     Gitea,
+    #[strum(to_string = "bitbucket-cloud", serialize = "bitbucketcloud")]
+    BitbucketCloud,
+    /// Data Center, as it is called now.
+    #[strum(
+        to_string = "bitbucket-server",
+        serialize = "bitbucketserver",
+        serialize = "bitbucket-datacenter"
+    )]
+    BitbucketServer,
 }
 
 impl Provider {
-    /// The server that is meant where none is named. There is no such of Gitea.
+    /// The server that is meant where none is named. There is no such of what everybody runs themselves.
     pub fn default_server(self) -> Option<&'static str> {
         match self {
             Self::GitHub => Some("https://github.com"),
             Self::GitLab => Some("https://gitlab.com"),
-            Self::Gitea => None,
+            Self::BitbucketCloud => Some("https://bitbucket.org"),
+            Self::Gitea | Self::BitbucketServer => None,
         }
     }
 }
 
-/// Reads `server` (`https://github.com`), with `token` if there is one, which goes to no other server.
+/// Reads `server` (`https://github.com`, or the address of its API), with `token` if there is one, which goes to no other
+/// server.
 pub fn connect(
     provider: Provider,
     server: &Url,
@@ -64,9 +77,40 @@ pub fn connect(
     outbound: &outbound::Client,
 ) -> Result<Box<dyn Contents>, Error> {
     Ok(match provider {
-        Provider::GitHub => Box::new(GitHub::new(server, token, outbound)?),
+        Provider::GitHub => Box::new(GitHub::new(server, token, false, outbound)?),
         Provider::GitLab => Box::new(GitLab::new(server, token, outbound)?),
         Provider::Gitea => Box::new(Gitea::new(server, token, outbound)?),
+        Provider::BitbucketCloud => {
+            Box::new(Cloud::new(server, Access { token, ..Access::default() }, outbound)?)
+        }
+        Provider::BitbucketServer => Box::new(Server::new(server, token, outbound)?),
+    })
+}
+
+/// A credential for a forge.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Access<'a> {
+    pub token: Option<&'a Secret<String>>,
+    /// Whose token it is. Bitbucket Cloud has to be told of an app password, and takes other tokens without.
+    pub user: Option<&'a str>,
+    /// The token is of an installation of a GitHub App.
+    pub is_app: bool,
+}
+
+/// As [`connect`], for all that [`Forge`] is.
+pub fn converse(
+    provider: Provider,
+    server: &Url,
+    access: Access<'_>,
+    outbound: &outbound::Client,
+) -> Result<Box<dyn Forge>, Error> {
+    let token = access.token;
+    Ok(match provider {
+        Provider::GitHub => Box::new(GitHub::new(server, token, access.is_app, outbound)?),
+        Provider::GitLab => Box::new(GitLab::new(server, token, outbound)?),
+        Provider::Gitea => Box::new(Gitea::new(server, token, outbound)?),
+        Provider::BitbucketCloud => Box::new(Cloud::new(server, access, outbound)?),
+        Provider::BitbucketServer => Box::new(Server::new(server, token, outbound)?),
     })
 }
 
@@ -92,7 +136,9 @@ impl Repository {
                 && !part.starts_with(['.', '-'])
                 && !part.contains("..")
         };
-        if is_part(name) && owner.split('/').all(is_part) {
+        // Bitbucket has people's own repositories below `~name`.
+        let group = owner.strip_prefix('~').unwrap_or(owner);
+        if is_part(name) && group.split('/').all(is_part) {
             Ok(Self { owner: owner.to_owned(), name: name.to_owned() })
         } else {
             Err(InvalidRepository(format!("{owner}/{name}")))
@@ -152,6 +198,7 @@ mod tests {
     #[rstest]
     #[case::github("konflux-ci", "build.definitions", true)]
     #[case::subgroup("group/sub", "repo", true)]
+    #[case::personal("~jane", "repo", true)]
     #[case::empty("", "repo", false)]
     #[case::parent("..", "repo", false)]
     #[case::parent_within("group/..", "repo", false)]
@@ -161,6 +208,25 @@ mod tests {
     #[case::option("-o", "repo", false)]
     fn checks_repositories(#[case] owner: &str, #[case] name: &str, #[case] is_one: bool) {
         assert_eq!(Repository::new(owner, name).is_ok(), is_one);
+    }
+
+    #[rstest]
+    #[case("github", Provider::GitHub)]
+    #[case("gitlab", Provider::GitLab)]
+    #[case("gitea", Provider::Gitea)]
+    #[case("bitbucket-cloud", Provider::BitbucketCloud)]
+    #[case("bitbucket-server", Provider::BitbucketServer)]
+    fn providers_have_the_names_of_repositories(#[case] name: &str, #[case] provider: Provider) {
+        assert_eq!(name.parse(), Ok(provider));
+        assert_eq!(provider.to_string(), name);
+    }
+
+    #[rstest]
+    #[case("forgejo", Provider::Gitea)]
+    #[case("bitbucketcloud", Provider::BitbucketCloud)]
+    #[case("bitbucket-datacenter", Provider::BitbucketServer)]
+    fn providers_have_other_names(#[case] name: &str, #[case] provider: Provider) {
+        assert_eq!(name.parse(), Ok(provider));
     }
 
     #[test]

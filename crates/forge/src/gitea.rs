@@ -1,7 +1,10 @@
 //! The REST API of Gitea, and of Forgejo.
 
+mod conversation;
+mod statuses;
+
 use fleet::Secret;
-use fleet::outbound::{self, Credential, Response, Url};
+use fleet::outbound::{self, Credential, Url};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::header;
@@ -9,7 +12,7 @@ use serde::Deserialize;
 
 use crate::contents::{Commit, Contents, Repository};
 use crate::error::Error;
-use crate::http_api::{Api, below};
+use crate::http_api::{Api, below, decode, without_api};
 
 pub(crate) struct Gitea {
     server: Url,
@@ -33,8 +36,9 @@ impl Gitea {
                 Credential::header(base, header::AUTHORIZATION, &value)
             })
         };
-        let api = Api::new(outbound, below(server, "api/v1/"), "application/json", header)?;
-        Ok(Self { server: server.clone(), api })
+        let server = without_api(server, "/api/v1");
+        let api = Api::new(outbound, below(&server, "api/v1/"), "application/json", header)?;
+        Ok(Self { server, api })
     }
 }
 
@@ -47,8 +51,7 @@ impl Contents for Gitea {
         let what = format!("revision {revision:?} of {repository}");
         async move {
             let segments = ["repos", repository.owner(), repository.name(), "git", "commits", revision];
-            let sha = |answer: &Response| Ok(answer.json::<Found>()?.sha);
-            self.api.commit(&what, &segments, None, sha).await
+            self.api.commit(&what, &segments, None, |answer| Ok(decode::<Found>(&what, answer)?.sha)).await
         }
         .boxed()
     }

@@ -1,5 +1,10 @@
 //! GitHub's REST API.
 
+mod app;
+mod checks;
+mod conversation;
+mod statuses;
+
 use fleet::Secret;
 use fleet::outbound::{self, Credential, Url};
 use futures::FutureExt as _;
@@ -7,31 +12,55 @@ use futures::future::BoxFuture;
 
 use crate::contents::{Commit, Contents, Repository};
 use crate::error::Error;
-use crate::http_api::{Api, below};
+use crate::http_api::{Api, below, without_api};
 
-const PUBLIC: &str = "github.com";
+pub use app::{App, InstallationToken, InvalidApp, Scope};
+
+const PUBLIC: &str = "https://github.com/";
 const PUBLIC_API: &str = "https://api.github.com/";
+
+/// Where enterprises have their API.
+const API: &str = "/api/v3";
 
 pub(crate) struct GitHub {
     server: Url,
     api: Api,
+    /// Reports are check runs, which nobody but Apps can make.
+    is_app: bool,
 }
 
 impl GitHub {
     pub(crate) fn new(
         server: &Url,
         token: Option<&Secret<String>>,
+        is_app: bool,
         outbound: &outbound::Client,
     ) -> Result<Self, Error> {
-        // GitHub's own has a host for its API; that of enterprises has a path.
-        let base = match Url::parse(PUBLIC_API) {
-            Ok(public) if server.host_str() == Some(PUBLIC) => public,
-            _ => below(server, "api/v3/"),
-        };
         let bearer = |base: &Url| token.map(|token| Credential::bearer(base, token));
-        let api = Api::new(outbound, base, "application/vnd.github+json", bearer)?;
-        Ok(Self { server: server.clone(), api })
+        Ok(Self { server: web(server), api: api_of(server, outbound, bearer)?, is_app })
     }
+}
+
+/// The server that people see, also where its API was named.
+fn web(server: &Url) -> Url {
+    match (Url::parse(PUBLIC), Url::parse(PUBLIC_API)) {
+        (Ok(public), Ok(api)) if server.host_str() == api.host_str() => public,
+        _ => without_api(server, API),
+    }
+}
+
+/// The API of a server: GitHub's own has a host for it, that of enterprises a path.
+fn api_of(
+    server: &Url,
+    outbound: &outbound::Client,
+    credential: impl FnOnce(&Url) -> Option<Result<Credential, outbound::Error>>,
+) -> Result<Api, Error> {
+    let server = web(server);
+    let base = match (Url::parse(PUBLIC), Url::parse(PUBLIC_API)) {
+        (Ok(public), Ok(api)) if server.host_str() == public.host_str() => api,
+        _ => below(&server, API.trim_start_matches('/')),
+    };
+    Api::new(outbound, base, "application/vnd.github+json", credential)
 }
 
 impl Contents for GitHub {

@@ -1,7 +1,11 @@
 //! GitLab's REST API.
 
+mod conversation;
+mod shape;
+mod statuses;
+
 use fleet::Secret;
-use fleet::outbound::{self, Credential, Response, Url};
+use fleet::outbound::{self, Credential, Url};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::HeaderName;
@@ -9,7 +13,7 @@ use serde::Deserialize;
 
 use crate::contents::{Commit, Contents, Repository};
 use crate::error::Error;
-use crate::http_api::{Api, below};
+use crate::http_api::{Api, below, decode, without_api};
 
 const TOKEN: HeaderName = HeaderName::from_static("private-token");
 
@@ -30,8 +34,9 @@ impl GitLab {
         outbound: &outbound::Client,
     ) -> Result<Self, Error> {
         let header = |base: &Url| token.map(|token| Credential::header(base, TOKEN, token));
-        let api = Api::new(outbound, below(server, "api/v4/"), "application/json", header)?;
-        Ok(Self { server: server.clone(), api })
+        let server = without_api(server, "/api/v4");
+        let api = Api::new(outbound, below(&server, "api/v4/"), "application/json", header)?;
+        Ok(Self { server, api })
     }
 }
 
@@ -45,8 +50,7 @@ impl Contents for GitLab {
         async move {
             let project = repository.to_string();
             let segments = ["projects", &project, "repository", "commits", revision];
-            let id = |answer: &Response| Ok(answer.json::<Found>()?.id);
-            self.api.commit(&what, &segments, None, id).await
+            self.api.commit(&what, &segments, None, |answer| Ok(decode::<Found>(&what, answer)?.id)).await
         }
         .boxed()
     }

@@ -91,7 +91,8 @@ impl Drill {
         }
     }
 
-    /// Further flags of the service, beside the kit's.
+    /// Further flags of the service, beside the kit's. In each, `{folder}` becomes a folder that the repetition has for itself:
+    /// it survives the process, as a volume does.
     #[must_use]
     pub fn flags<'a>(mut self, flags: impl IntoIterator<Item = &'a str>) -> Self {
         self.flags.extend(flags.into_iter().map(str::to_owned));

@@ -1,4 +1,5 @@
-//! Fakes of the forges GitHub and GitLab, true to their REST APIs: HTTPS servers on 127.0.0.1 with a content in memory.
+//! Fakes of the forges GitHub, GitLab, Bitbucket Cloud and Bitbucket Server, true to their REST APIs: HTTPS servers on
+//! 127.0.0.1 with a content in memory.
 //!
 //! ```text
 //!   test ──edit──▶ Model: accounts, repositories with real Git objects, pull requests, comments, checks, hooks
@@ -16,6 +17,8 @@
 )]
 
 mod app;
+pub mod bitbucket_cloud;
+pub mod bitbucket_server;
 #[cfg(test)]
 mod client;
 mod delivery;
@@ -30,6 +33,8 @@ mod server;
 mod traffic;
 
 pub use self::app::{App, Installation};
+pub use self::bitbucket_cloud::BitbucketCloud;
+pub use self::bitbucket_server::BitbucketServer;
 pub use self::delivery::Delivery;
 pub use self::git::{ChangeKind, Commit, Entry, FileChange, NO_COMMIT, Objects, Signature};
 pub use self::github::GitHub;

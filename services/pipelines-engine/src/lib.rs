@@ -5,8 +5,6 @@ pub mod catalog;
 pub mod cel;
 pub mod condition;
 pub mod config;
-pub mod conversion;
-pub mod decode;
 pub mod defaults;
 pub mod family;
 pub mod guard;

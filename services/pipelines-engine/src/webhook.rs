@@ -20,10 +20,12 @@ use pipelines_engine_api::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tekton::decode::Mistyped;
+use tekton::{conversion, decode};
 
 use crate::config::{Config, Names};
 use crate::resolution::Settings;
-use crate::{conversion, decode, defaults, validation};
+use crate::{defaults, validation};
 
 /// Path of the webhook that fills objects in.
 pub const DEFAULTING_PATH: &str = "/defaulting";
@@ -84,8 +86,10 @@ fn filled<K: Serialize + DeserializeOwned>(
     fill: impl FnOnce(&mut K),
 ) -> Result<Value, decode::Error> {
     let mut typed: K = decode::typed(object.clone())?;
-    let json =
-        |typed: &K| serde_json::to_value(typed).map_err(|error| decode::Error::Type(error.to_string()));
+    let json = |typed: &K| {
+        serde_json::to_value(typed)
+            .map_err(|error| Mistyped { path: String::new(), reason: error.to_string() })
+    };
     let before = json(&typed)?;
     fill(&mut typed);
     overlay(&mut object, &before, json(&typed)?);

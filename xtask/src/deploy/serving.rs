@@ -19,8 +19,15 @@ struct Server {
 }
 
 /// Every server that needs one. A service that comes later adds a row.
-const SERVERS: [Server; 1] =
-    [Server { namespace: "sprayproxy", services: &["sprayproxy", "metrics"], secret: "sprayproxy-tls" }];
+const SERVERS: [Server; 2] = [
+    Server {
+        namespace: "pipelines-as-code",
+        // Replicas ask each other by their own names.
+        services: &["pipelines-as-code-controller", "*.pipelines-as-code-replicas"],
+        secret: "pipelines-as-code-tls-secret",
+    },
+    Server { namespace: "sprayproxy", services: &["sprayproxy", "metrics"], secret: "sprayproxy-tls" },
+];
 
 /// Makes the Secrets that are absent in these namespaces, and returns which.
 pub async fn issue(client: &Client, namespaces: &[&str], cluster: &Cluster) -> anyhow::Result<Vec<String>> {

@@ -35,9 +35,10 @@ pub enum Error {
     /// The answer broke off, or is no HTTP.
     #[error("{target}: the answer cannot be read: {reason}")]
     Broken { target: String, reason: String },
-    /// From [`Response::success`](super::Response::success). `excerpt` is the beginning of the answer, on one line.
+    /// From [`Response::success`](super::Response::success). `excerpt` is the beginning of the answer, on one line;
+    /// `retry_at` is when a server that is away (502 to 504) says that it will be back.
     #[error("{target}: HTTP {status}{excerpt}")]
-    Status { target: String, status: u16, excerpt: String },
+    Status { target: String, status: u16, excerpt: String, retry_at: Option<Timestamp> },
     /// Content of another shape. Not with its words: they may be secret.
     #[error("{target}: the answer is not what was expected, at line {line} column {column}")]
     Decode { target: String, line: usize, column: usize },
@@ -48,6 +49,7 @@ impl Error {
     pub fn retry_at(&self) -> Option<Timestamp> {
         match self {
             Self::RateLimited { until, .. } => Some(*until),
+            Self::Status { retry_at, .. } => *retry_at,
             _ => None,
         }
     }

@@ -151,6 +151,10 @@ impl Request {
         self
     }
 
+    pub fn has_header(&self, name: &HeaderName) -> bool {
+        self.headers.contains_key(name)
+    }
+
     #[must_use]
     pub fn body(mut self, content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
         self.headers.insert(header::CONTENT_TYPE, content_type);

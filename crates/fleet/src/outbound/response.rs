@@ -2,6 +2,7 @@
 
 use axum::body::Bytes;
 use http::{HeaderMap, StatusCode};
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
@@ -44,7 +45,8 @@ impl Response {
         if self.status.is_success() {
             return Ok(self);
         }
-        Err(Error::Status { target: self.target, status: self.status.as_u16(), excerpt: self.excerpt })
+        let (target, status, excerpt) = (self.target, self.status.as_u16(), self.excerpt);
+        Err(Error::Status { target, status, excerpt, retry_at: None })
     }
 
     /// The content as JSON. Look at the status first.
@@ -124,14 +126,14 @@ impl Streaming {
     }
 
     /// The answer as an error, with what can be had of its content.
-    pub(super) async fn into_error(mut self, asked: &Request) -> Error {
+    pub(super) async fn into_error(mut self, asked: &Request, retry_at: Option<Timestamp>) -> Error {
         let mut body = Vec::new();
         self.request.limit = EXCERPT_BYTES;
         while let Ok(Some(piece)) = self.chunk().await {
             body.extend_from_slice(&piece);
         }
         let (target, status) = (self.request.target(), self.status().as_u16());
-        Error::Status { target, status, excerpt: excerpt(asked, &body) }
+        Error::Status { target, status, excerpt: excerpt(asked, &body), retry_at }
     }
 
     fn too_large(&self) -> Error {

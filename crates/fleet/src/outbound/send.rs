@@ -105,7 +105,9 @@ impl Inner {
                 }
                 Advice::Again { after } => {
                     turn.failed();
-                    let error = Streaming::new(response, request, deadline, turn).into_error(asked).await;
+                    let retry_at = after.map(|after| moment(self.clock.now(), after));
+                    let answer = Streaming::new(response, request, deadline, turn);
+                    let error = answer.into_error(asked, retry_at).await;
                     return Err(Failure {
                         error,
                         again: Some(Again { host, after: after.unwrap_or_default() }),

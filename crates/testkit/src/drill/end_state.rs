@@ -18,6 +18,9 @@ const OF_A_NODE: [&str; 3] = ["containerID", "podIP", "podIPs"];
 /// Kinds that are no part of the result: Events tell of the way.
 const TRANSIENT: [&str; 1] = ["events"];
 
+/// What stands for names that the service gave.
+const MADE: &str = "(made by the service)";
+
 /// All objects of the kinds that the service asked for, in the tenant's namespace; and which objects, whatever is in
 /// them, the service keeps in its own.
 #[derive(Debug)]
@@ -36,7 +39,7 @@ impl EndState {
     ) -> anyhow::Result<Self> {
         let tenant_name: &str = tenant;
         let mut collections = BTreeSet::new();
-        let mut made = BTreeSet::new();
+        let (mut made, mut there) = (BTreeSet::new(), BTreeSet::new());
         for call in calls {
             let Some(target) = &call.target else { continue };
             let Some(namespace) = &target.namespace else { continue };
@@ -48,8 +51,18 @@ impl EndState {
             let is_home = !is_tenant(namespace);
             let here = if is_home { home } else { tenant_name };
             collections.insert((is_home, path.replacen(namespace.as_str(), here, 1)));
-            if !is_home && call.verb == "create" && call.is_ok() {
-                made.extend(target.name.clone());
+            if is_home {
+                continue;
+            }
+            // What a killed process has made is there when the next one makes it, which then reads it.
+            let is_found = call.verb == "get" && there.contains(&target.resource);
+            match call.verb.as_str() {
+                "create" if call.code == 409 => _ = there.insert(target.resource.clone()),
+                "create" | "get" if call.is_ok() && (call.verb == "create" || is_found) => {
+                    made.extend(target.name.clone());
+                    there.remove(&target.resource);
+                }
+                _ => {}
             }
         }
         let admin = tenant.admin();
@@ -182,7 +195,7 @@ impl<'a> Words<'a> {
 
     fn text(&self, text: &str) -> String {
         if self.made.contains(text) {
-            return "(made by the service)".to_owned();
+            return MADE.to_owned();
         }
         if text.parse::<Timestamp>().is_ok() {
             return "(time)".to_owned();
@@ -191,6 +204,12 @@ impl<'a> Words<'a> {
         for (uid, owner) in &self.owners {
             if text.contains(uid) {
                 text = text.replace(uid, owner);
+            }
+        }
+        // Within other text only what no word of a language is: a name with a hash at its end.
+        for name in self.made.iter().rev().filter(|name| name.contains('-')) {
+            if text.contains(name) {
+                text = text.replace(name, MADE);
             }
         }
         text

@@ -59,6 +59,9 @@ pub(super) struct Ended {
     pub(super) kills: usize,
 }
 
+/// In flags: a folder of the repetition, which its processes share.
+const OWN_FOLDER: &str = "{folder}";
+
 /// Runs `flow` until its end state is there and quiet; that is `calm`'s, if given.
 pub(super) async fn run(
     drill: &Drill,
@@ -83,7 +86,9 @@ pub(super) async fn run(
     let file = name.replace(' ', "-");
     let kubeconfig = folder.write(&format!("{file}.kubeconfig"), proxy.kubeconfig())?;
     let mut flags = flags(&kubeconfig, &tenant, &installed, port, &drill.service);
-    flags.extend(drill.flags.iter().cloned());
+    let own = folder.path().join(format!("{file}.files"));
+    std::fs::create_dir(&own).with_context(|| format!("create {}", own.display()))?;
+    flags.extend(drill.flags.iter().map(|flag| flag.replace(OWN_FOLDER, &own.display().to_string())));
     let mut process = Process::new(folder, &drill.binary, file, flags);
     process.start()?;
     let mut kills = 0;

@@ -1,7 +1,7 @@
 //! What a forge holds: accounts and repositories, with what people and programs put on them.
 //!
-//! GitHub and GitLab share it. Where they name a thing differently GitHub's word is used: a pull request is GitLab's
-//! merge request, a comment its note, an organization its group.
+//! All fakes share it. Where they name a thing differently GitHub's word is used: a pull request is GitLab's merge request,
+//! a comment its note, an organization its group, or Bitbucket's workspace or project.
 
 use anyhow::Context as _;
 use fleet::Clock;

@@ -180,6 +180,10 @@ impl<F: Forge> Shared<F> {
         let mut forge = self.forge.lock();
         let reply = match &fault {
             Some(Fault::Answer(code)) => Err(Box::new(forge.error(status(*code)))),
+            Some(Fault::Instead { status: code, headers, body }) => {
+                let reply = Reply::raw(status(*code), "", body);
+                Err(Box::new(Reply { headers: headers.clone(), ..reply }))
+            }
             Some(Fault::SecondaryLimit { status: code, retry_after }) => {
                 Err(Box::new(forge.slow_down(status(*code), *retry_after)))
             }

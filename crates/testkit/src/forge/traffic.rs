@@ -65,6 +65,8 @@ pub enum Fault {
     Drop,
     /// The connection is cut after the work.
     LoseReply,
+    /// Another answer altogether: of something in between, or of a forge that lies.
+    Instead { status: u16, headers: Vec<(&'static str, String)>, body: Vec<u8> },
 }
 
 /// Counts requests and meets them with faults. Clones are the same.

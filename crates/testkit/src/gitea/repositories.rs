@@ -173,6 +173,19 @@ impl Client {
         Ok(())
     }
 
+    /// Texts of the comments on a pull request, oldest first.
+    pub async fn comments(&self, repository: &str, pull: u64) -> anyhow::Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Comment {
+            body: String,
+        }
+        let (owner, name) = split(repository)?;
+        let what = format!("read the comments on pull request {pull} of {repository}");
+        let path = ["repos", owner, name, "issues", &pull.to_string(), "comments"];
+        let comments: Vec<Comment> = self.call(&what, Method::GET, &path, &[], None).await?.json()?;
+        Ok(comments.into_iter().map(|comment| comment.body).collect())
+    }
+
     /// The newest status of each context of a commit.
     pub async fn statuses(&self, repository: &str, commit: &str) -> anyhow::Result<Vec<CommitStatus>> {
         #[derive(Deserialize)]

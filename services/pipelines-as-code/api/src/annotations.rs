@@ -9,6 +9,10 @@ pub const INCOMING: AnnotationKey = AnnotationKey::new("fleet.konflux-ci.dev/inc
 /// On a Repository: what became of them, a list of [`IncomingOutcome`](crate::IncomingOutcome) in JSON. Ours.
 pub const INCOMING_OUTCOME: AnnotationKey = AnnotationKey::new("fleet.konflux-ci.dev/incoming-outcome");
 
+/// On a Repository with a `concurrency_limit`: the runs that were let begin, a JSON object of names and uids. Written before a run
+/// begins, under the version that was read, so that two writers never let more begin than may. Ours.
+pub const STARTED_RUNS: AnnotationKey = AnnotationKey::new("fleet.konflux-ci.dev/started-runs");
+
 /// On a run: by what the archive finds it, a [`RecordSummary`](crate::pipeline_run::RecordSummary) in JSON.
 /// Read by results.
 pub const RECORD_SUMMARY: AnnotationKey = AnnotationKey::new("results.tekton.dev/recordSummaryAnnotations");

@@ -42,6 +42,12 @@ pub enum EventReason {
     RepositoryCreateStatus,
     /// The forge could not be told how a run ended.
     RepositoryReportFinalStatus,
+    /// The forge does not give what is needed.
+    RepositoryForge,
+    /// Nothing shall be run for the event.
+    RepositorySkipped,
+    /// Runs were cancelled, or there was none to cancel.
+    RepositoryCancelled,
     /// The variables of the Repository cannot be read.
     ParamsError,
     /// The `filter` of a variable failed.

@@ -1,3 +1,4 @@
+use expression::{MAX_DOTS, MAX_REASON, MAX_TEXT};
 use rstest::rstest;
 
 use super::*;

@@ -20,10 +20,11 @@ use pipelines_engine_api::{
     StepActionSpec, Task, TaskRef, TaskSpec, labels,
 };
 use serde::de::DeserializeOwned;
+use tekton::decode;
 
 use crate::catalog::{Asker, Catalog, Failure, Found, Lookup};
+use crate::names;
 use crate::stores::Stores;
-use crate::{decode, names};
 
 /// The catalog of one reconcile.
 ///

@@ -165,10 +165,10 @@ fn forge_of(
         Repository::new(&org, repo).map_err(|error| format!("params \"org\" and \"repo\": {error}"))?;
     let (scm, given_server) = (params.get("scmType")?, params.get("serverURL")?);
     let scm = scm.unwrap_or(&settings.scm_type);
-    let provider: Provider = scm
-        .to_ascii_lowercase()
-        .parse()
-        .map_err(|_| format!("param \"scmType\": {scm:?} is none of github, gitlab, gitea"))?;
+    let provider: Provider = scm.to_ascii_lowercase().parse().map_err(|_| {
+        let known = "github, gitlab, gitea, bitbucketcloud, bitbucketserver";
+        format!("param \"scmType\": {scm:?} is none of {known}")
+    })?;
     let configured = Some(settings.server_url.as_str()).filter(|url| !url.is_empty());
     let is_configured_provider = scm.eq_ignore_ascii_case(&settings.scm_type);
     let server = given_server

@@ -52,6 +52,8 @@ async fn tries_again_what_may_be_repeated(
         Err(error @ Error::Status { status, .. }) => {
             assert_eq!(Err(*status), expected);
             assert!(error.to_string().ends_with("HTTP 503: said"), "{error}");
+            let says_when = answers.iter().any(|(_, headers)| !headers.is_empty());
+            assert_eq!(error.retry_at().is_some(), says_when);
         }
         other => panic!("{other:?}"),
     }

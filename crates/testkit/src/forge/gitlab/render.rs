@@ -57,6 +57,8 @@ pub(super) fn full_user(model: &Model, account: &Account) -> Value {
 
 pub(super) fn member(model: &Model, login: &str, access: Access) -> Value {
     let mut shown = user(model, login);
+    shown["state"] = json!("active");
+    shown["membership_state"] = json!("active");
     shown["access_level"] = json!(access.level());
     shown["expires_at"] = Value::Null;
     shown

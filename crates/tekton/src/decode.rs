@@ -1,12 +1,14 @@
-//! Reading objects: from requests as strictly as upstream's webhook, and from what a resolver brings as leniently as
-//! upstream's controller (specification of the API, section 5, "Decoding").
+//! Reading objects: from requests as strictly as upstream's webhook, and from files, wherever they come from, as
+//! leniently as upstream's controllers (specification of the engine's API, section 5, "Decoding").
 //!
 //! ```text
-//! request  ─▶ strict   ─▶ names made right (`emptydir` ─▶ `emptyDir`), unknown ones refused
-//! resolver ─▶ lenient  ─▶ one YAML document within bounds, v1beta1 converted, unknown fields ignored
+//! request ─▶ strict   ─▶ names made right (`emptydir` ─▶ `emptyDir`), unknown ones refused
+//! file    ─▶ lenient  ─▶ one YAML document within bounds, v1beta1 converted, unknown fields ignored
 //! ```
 
 mod fields;
+
+use std::fmt;
 
 use kube::Resource;
 use serde::de::DeserializeOwned;
@@ -15,18 +17,15 @@ use serde_json::Value;
 pub use self::fields::Fault;
 use self::fields::Reading;
 use crate::conversion;
-
-/// Longest text that is read as a Task or Pipeline, in bytes: etcd stores no longer object, and neither do we.
-const LONGEST: usize = 1_572_864;
+use crate::documents::{LONGEST, options};
 
 /// Why something is no object of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("{0}")]
     Field(#[from] Fault),
-    /// With the path of the value at fault.
-    #[error("{0}")]
-    Type(String),
+    #[error(transparent)]
+    Type(#[from] Mistyped),
     #[error("it has {0} bytes; at most {LONGEST} are read")]
     TooLong(usize),
     #[error("it is no YAML document: {0}")]
@@ -39,6 +38,36 @@ pub enum Error {
     Conversion(#[from] conversion::NotConvertible),
 }
 
+/// A value that is not of the type of its field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistyped {
+    /// From the object: `spec.steps[0].image`. Empty if the object itself is at fault.
+    pub path: String,
+    pub reason: String,
+}
+
+impl std::error::Error for Mistyped {}
+
+impl fmt::Display for Mistyped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.reason)
+    }
+}
+
+impl Error {
+    /// Path of the field at fault, if one is known.
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::Field(Fault::Unknown { path, .. } | Fault::Duplicate { path, .. }) => Some(path),
+            Self::Type(mistyped) => Some(&mistyped.path).filter(|path| !path.is_empty()).map(String::as_str),
+            _ => None,
+        }
+    }
+}
+
 /// Makes the field names of a requested object right; of an unknown one tells its path.
 pub fn normalise(object: &mut Value, kind: &str) -> Result<(), Fault> {
     fields::normalise(object, kind, Reading::Strict)
@@ -46,16 +75,26 @@ pub fn normalise(object: &mut Value, kind: &str) -> Result<(), Fault> {
 
 /// The object as its type; the error names the field that does not fit.
 pub fn typed<K: DeserializeOwned>(object: Value) -> Result<K, Error> {
-    serde_path_to_error::deserialize(object).map_err(|error| Error::Type(error.to_string()))
+    serde_path_to_error::deserialize(object).map_err(|error| {
+        let path = Some(error.path()).filter(|path| path.iter().len() > 0).map(ToString::to_string);
+        Error::Type(Mistyped { path: path.unwrap_or_default(), reason: error.into_inner().to_string() })
+    })
 }
 
-/// Reads a Task, Pipeline or StepAction that a resolver has brought: one YAML (or JSON) document, in any version.
-/// Names of fields have to be spelt right; others are ignored, as upstream ignores them.
+/// Reads an object of a text with one YAML (or JSON) document, as [`object`] does.
 pub fn lenient<K>(text: &str) -> Result<K, Error>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned,
 {
-    let mut object = document(text)?;
+    object(document(text)?)
+}
+
+/// Reads an object of any of its kind's versions: a Task, Pipeline, PipelineRun or StepAction. Names of fields have to
+/// be spelt right; others are ignored, as upstream ignores them.
+pub fn object<K>(mut object: Value) -> Result<K, Error>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+{
     let kind = K::kind(&());
     let field = |name: &str| object[name].as_str().unwrap_or_default().to_owned();
     let (api_version, found) = (field("apiVersion"), field("kind"));
@@ -80,14 +119,7 @@ fn document(text: &str) -> Result<Value, Error> {
     if text.len() > LONGEST {
         return Err(Error::TooLong(text.len()));
     }
-    // Aliases may repeat what is there, not multiply it: a bomb of a few lines would fill the memory.
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! { max_events: 200_000, max_aliases: 1_000, max_anchors: 1_000 },
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 50_000, max_replay_stack_depth: 8 },
-        strict_booleans: true,
-        leading_zero_numbers_as_strings: true,
-    };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+    serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
         // The rest is an excerpt of the text, which may be long.
         let text = error.to_string();
         Error::Yaml(text.lines().next().unwrap_or_default().to_owned())

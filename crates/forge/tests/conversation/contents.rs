@@ -1,38 +1,12 @@
-//! Reads files of forges, by the client that services use.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+//! Commits and files.
 
-use fleet::Secret;
-use fleet::outbound::{self, Options, Url};
-use forge::{Contents, Error, Provider, Repository, connect};
-use testkit::forge::{GitHub, GitLab, Model, Visibility};
+use forge::{Contents, Error, Provider};
+use testkit::forge::{BitbucketCloud, BitbucketServer, GitHub, GitLab, Model, Visibility};
 use testkit::gitea::{Gitea, NewUser, Push};
-use testkit::pki::Authority;
+
+use crate::world::{repository, world};
 
 const TASK: &str = "tasks/build.yaml";
-
-struct World {
-    authority: Authority,
-    outbound: outbound::Client,
-    _folder: tempfile::TempDir,
-}
-
-fn world(allow: &str) -> World {
-    let authority = Authority::new("forge-test").unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let bundle = folder.path().join("ca.crt");
-    std::fs::write(&bundle, authority.cert_pem()).unwrap();
-    let options = Options { allow: allow.parse().unwrap(), ca_bundle: Some(bundle), ..Options::default() };
-    let registry = prometheus::Registry::new();
-    let outbound = outbound::Client::new("test", options, fleet::Clock::system(), &registry).unwrap();
-    World { authority, outbound, _folder: folder }
-}
-
-impl World {
-    fn connect(&self, provider: Provider, server: &str, token: Option<&str>) -> Box<dyn Contents> {
-        let token = token.map(|token| Secret::new(token.to_owned()));
-        connect(provider, &Url::parse(server).unwrap(), token.as_ref(), &self.outbound).unwrap()
-    }
-}
 
 /// A private repository with one file on its branch; returns the commit.
 fn fill(model: &mut Model) -> String {
@@ -42,7 +16,7 @@ fn fill(model: &mut Model) -> String {
 }
 
 async fn reads(forge: &dyn Contents, expected: &str) {
-    let repository = Repository::new("dev", "tasks").unwrap();
+    let repository = repository("dev/tasks");
     for revision in ["feature/x", expected] {
         let commit = forge.commit(&repository, revision).await.unwrap();
         assert_eq!(commit.as_str(), expected, "{revision}");
@@ -60,7 +34,7 @@ async fn reads(forge: &dyn Contents, expected: &str) {
 }
 
 async fn hides(forge: &dyn Contents) {
-    let repository = Repository::new("dev", "tasks").unwrap();
+    let repository = repository("dev/tasks");
     let error = forge.commit(&repository, "feature/x").await.unwrap_err();
     assert!(matches!(error, Error::NotFound { .. } | Error::Unauthorized { .. }), "{error}");
 }
@@ -87,6 +61,30 @@ async fn reads_gitlab() {
 }
 
 #[tokio::test]
+async fn reads_bitbucket_cloud() {
+    let world = world("localhost");
+    let cloud = BitbucketCloud::start(&world.authority).unwrap();
+    let commit = cloud.edit(fill);
+    let token = cloud.access_token("dev/tasks", &["repository"]).unwrap();
+    reads(&*world.connect(Provider::BitbucketCloud, cloud.url(), Some(&token)), &commit).await;
+    hides(&*world.connect(Provider::BitbucketCloud, cloud.url(), None)).await;
+    hides(&*world.connect(Provider::BitbucketCloud, cloud.url(), Some("wrong"))).await;
+}
+
+#[tokio::test]
+async fn reads_bitbucket_server() {
+    let world = world("localhost");
+    let server = BitbucketServer::start(&world.authority).unwrap();
+    let commit = server.edit(fill);
+    let token = server.token("dev", testkit::forge::Access::Read);
+    let forge = world.connect(Provider::BitbucketServer, server.url(), Some(&token));
+    reads(&*forge, &commit).await;
+    assert_eq!(forge.clone_url(&repository("DEV/tasks")), format!("{}/scm/dev/tasks.git", server.url()));
+    hides(&*world.connect(Provider::BitbucketServer, server.url(), None)).await;
+    hides(&*world.connect(Provider::BitbucketServer, server.url(), Some("wrong"))).await;
+}
+
+#[tokio::test]
 async fn reads_gitea() {
     let world = world("localhost");
     let gitea = Gitea::start(&world.authority).await.unwrap();
@@ -108,7 +106,7 @@ async fn reads_gitea() {
     reads(&*forge, commit.commit()).await;
     hides(&*world.connect(Provider::Gitea, gitea.url(), None)).await;
     hides(&*world.connect(Provider::Gitea, gitea.url(), Some("wrong"))).await;
-    let repository = Repository::new("dev", "tasks").unwrap();
+    let repository = repository("dev/tasks");
     assert_eq!(forge.clone_url(&repository), scene.clone_url("dev/tasks"));
 }
 
@@ -116,6 +114,6 @@ async fn reads_gitea() {
 async fn calls_only_what_may_be_called() {
     let world = world("");
     let forge = world.connect(Provider::GitLab, "https://127.0.0.1:1", Some("t"));
-    let error = forge.commit(&Repository::new("dev", "tasks").unwrap(), "main").await.unwrap_err();
+    let error = forge.commit(&repository("dev/tasks"), "main").await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }) && !error.is_transient(), "{error}");
 }

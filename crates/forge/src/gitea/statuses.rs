@@ -1,0 +1,84 @@
+//! Reports to Gitea: statuses of commits.
+
+use http::Method;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::json;
+
+use super::Gitea;
+use crate::contents::{Commit, Repository};
+use crate::conversation::{Report, Reported, Verdict};
+use crate::error::Error;
+use crate::http_api::first_characters;
+
+/// Contexts of a commit that are looked through.
+const MAX_STATUSES: usize = 1000;
+
+/// Characters of a status that people see.
+const MAX_DESCRIPTION: usize = 255;
+
+/// The newest status of each context.
+#[derive(Deserialize)]
+struct Combined {
+    statuses: Option<Vec<Status>>,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    context: String,
+    status: String,
+}
+
+impl Gitea {
+    pub(super) async fn report_by_status(
+        &self,
+        repository: &Repository,
+        commit: &Commit,
+        report: &Report,
+    ) -> Result<Reported, Error> {
+        self.set_status(repository, commit, report).await?;
+        if let Some(replaced) = report.replaces.as_deref().filter(|replaced| *replaced != report.context)
+            && self.waits(repository, commit, replaced).await?
+        {
+            self.set_status(repository, commit, &report.settling(replaced)).await?;
+        }
+        Ok(Reported::default())
+    }
+
+    /// Whether there is a status of this context that waits.
+    async fn waits(&self, repository: &Repository, commit: &Commit, context: &str) -> Result<bool, Error> {
+        let what = format!("statuses of {commit} of {repository}");
+        let segments = ["repos", repository.owner(), repository.name(), "commits", commit.as_str(), "status"];
+        let statuses = self
+            .api
+            .list_within(&what, &segments, &[], MAX_STATUSES, |combined: Combined| {
+                combined.statuses.unwrap_or_default()
+            })
+            .await?;
+        Ok(statuses.iter().any(|status| status.context == context && status.status == "pending"))
+    }
+
+    async fn set_status(
+        &self,
+        repository: &Repository,
+        commit: &Commit,
+        report: &Report,
+    ) -> Result<(), Error> {
+        let what = format!("status {:?} of {commit} of {repository}", report.context);
+        let segments = ["repos", repository.owner(), repository.name(), "statuses", commit.as_str()];
+        let state = match report.verdict {
+            Verdict::Queued | Verdict::InProgress => "pending",
+            Verdict::Success | Verdict::Neutral => "success",
+            Verdict::Failure => "failure",
+            Verdict::Cancelled => "error",
+        };
+        let body = json!({
+            "state": state,
+            "context": report.context,
+            "description": first_characters(&report.title, MAX_DESCRIPTION),
+            "target_url": report.details_url.as_deref().unwrap_or_default(),
+        });
+        self.api.write::<IgnoredAny>(Method::POST, &what, &segments, &body).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,14 @@
+//! What forges are asked and told, by the client that services use: at the fakes of testkit, and at a real Gitea.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod app;
+mod bitbucket_cloud;
+mod bitbucket_server;
+mod checks;
+mod contents;
+mod gitea;
+mod github;
+mod gitlab;
+mod hostile;
+mod scene;
+mod world;
