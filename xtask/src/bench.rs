@@ -13,6 +13,7 @@ mod account;
 mod controller;
 mod engine;
 mod load;
+mod pac;
 mod process;
 mod sprayproxy;
 mod table;
@@ -33,6 +34,7 @@ pub struct BenchArgs {
 #[derive(Debug, clap::Subcommand)]
 enum Service {
     Engine(engine::EngineArgs),
+    Pac(pac::PacArgs),
     Sprayproxy(sprayproxy::SprayproxyArgs),
 }
 
@@ -51,6 +53,7 @@ struct ControllerArgs {
 pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args.service {
         Some(Service::Engine(args)) => Box::pin(engine::run(args)).await,
+        Some(Service::Pac(args)) => Box::pin(pac::run(args)).await,
         Some(Service::Sprayproxy(args)) => Box::pin(sprayproxy::run(args)).await,
         None => controller(args.controller).await,
     }

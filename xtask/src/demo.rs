@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use futures::future::BoxFuture;
+use futures::future::LocalBoxFuture;
 
 use crate::{cluster, deploy::Target, images, program::interruptible, ui};
 
@@ -35,7 +35,7 @@ pub struct DemoArgs {
 pub struct Step {
     /// Printed as a heading.
     pub title: &'static str,
-    pub run: for<'a> fn(&'a mut Show) -> BoxFuture<'a, anyhow::Result<Vec<Fact>>>,
+    pub run: for<'a> fn(&'a mut Show) -> LocalBoxFuture<'a, anyhow::Result<Vec<Fact>>>,
 }
 
 /// A line of the summary.

@@ -17,6 +17,7 @@ use crate::{
 mod accounts;
 mod login;
 mod repositories;
+pub mod scene;
 mod webhook;
 
 use login::Logins;

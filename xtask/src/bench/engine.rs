@@ -10,7 +10,7 @@ mod load;
 mod node;
 mod player;
 mod pods;
-mod runs;
+pub(super) mod runs;
 mod seen;
 mod setup;
 

@@ -78,6 +78,11 @@ impl Service {
         self.status("VmHWM:")
     }
 
+    /// Pages of its file that are in memory, in bytes.
+    pub(super) fn file_memory(&self) -> anyhow::Result<u64> {
+        self.status("RssFile:")
+    }
+
     fn status(&self, field: &str) -> anyhow::Result<u64> {
         status_of(self.pid, field)
     }
@@ -154,7 +159,7 @@ fn ticks(stat: &str) -> Option<u64> {
 }
 
 /// Sum of the samples of a metric, in the text format, that carry `label`.
-fn sum(text: &str, name: &str, label: &str) -> f64 {
+pub(super) fn sum(text: &str, name: &str, label: &str) -> f64 {
     text.lines()
         .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
         .filter(|line| line.contains(label))

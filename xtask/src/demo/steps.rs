@@ -6,6 +6,7 @@ mod cluster;
 mod deploy;
 mod images;
 mod pipeline;
+mod push;
 mod refusal;
 pub mod tenant;
 
@@ -17,5 +18,9 @@ pub const ALL: &[Step] = &[
     Step { title: "a tenant", run: |show| Box::pin(tenant::run(show)) },
     Step { title: "an Application with two Components", run: |show| Box::pin(application::run(show)) },
     Step { title: "a Pipeline runs, task by task", run: |show| Box::pin(pipeline::run(show)) },
+    Step {
+        title: "a push to the forge becomes a run, and its result a status",
+        run: |show| Box::pin(push::run(show)),
+    },
     Step { title: "mistakes are refused, and why", run: |show| Box::pin(refusal::run(show)) },
 ];

@@ -10,6 +10,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 mod application_service;
 mod forge;
 mod pipelines;
+mod pipelines_as_code;
 mod tenant;
 
 /// For what takes another pod or another leader: far more than either takes, on a busy machine.

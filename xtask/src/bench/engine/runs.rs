@@ -88,7 +88,7 @@ fn task(number: usize) -> String {
 
 /// A run as users have them, of 8 kB: three tasks in sequence with scripts, params and results. Pods of it are played, so
 /// nothing of it is ever executed.
-pub(super) fn large(name: &str, namespace: &str) -> serde_json::Result<PipelineRun> {
+pub(in crate::bench) fn large(name: &str, namespace: &str) -> serde_json::Result<PipelineRun> {
     let line = "echo \"building $(params.url) at $(params.revision) into $(params.image)\"\n";
     let script = "#!/bin/bash\nset -euo pipefail\n".to_owned() + &line.repeat(26);
     let names = ["url", "revision", "image"];
