@@ -92,7 +92,7 @@ pub struct Args {
 
     /// Addresses of all replicas' ports, separated by commas, to ask all of them what became of a delivery. A replica is not asked by
     /// itself: that whose host begins with its --identity.
-    #[arg(long, env, value_delimiter = ',', value_name = "URLS", value_parser = parse_server)]
+    #[arg(long, env, value_delimiter = ',', value_name = "URLS", value_parser = parse_peer)]
     pub peers: Vec<Url>,
 
     /// URL of the port for forges, to be shown in the ConfigMap pipelines-as-code-info.
@@ -160,6 +160,12 @@ fn parse_server(text: &str) -> Result<Url, String> {
     }
 }
 
+/// Those who ask send their token along.
+fn parse_peer(text: &str) -> Result<Url, String> {
+    let url = parse_server(text)?;
+    if url.scheme() == "https" { Ok(url) } else { Err("expected https://".to_owned()) }
+}
+
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let expected = || "expected a duration, as 24h or 90m".to_owned();
     let duration: jiff::SignedDuration = text.parse().map_err(|_| expected())?;
@@ -200,9 +206,12 @@ mod tests {
 
     #[test]
     fn a_bad_value_names_its_flag() {
-        for (flag, value) in
-            [("--github-app-server", "github.com"), ("--retry-for", "long"), ("--trusted-proxies", "here")]
-        {
+        for (flag, value) in [
+            ("--github-app-server", "github.com"),
+            ("--retry-for", "long"),
+            ("--trusted-proxies", "here"),
+            ("--peers", "http://pac-0.r.ns.svc:8080"),
+        ] {
             let text = parse(&[flag, value]).unwrap_err();
             assert!(text.contains(flag), "{text}");
         }

@@ -4,7 +4,7 @@ use fleet::Secret;
 use fleet::outbound::{self, Options, Url};
 use forge::{Access, Forge, Provider};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 use rstest::rstest;
 use serde_json::json;
 use testkit::forge::{GitHub, Visibility};
@@ -297,7 +297,13 @@ fn never_panics() {
     let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
     let until = Instant::now() + Duration::from_secs(seconds.unwrap_or(0));
     loop {
-        let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
+        let mut runner = TestRunner::new(Config {
+            source_file: Some(file!()),
+            failure_persistence: Some(Box::new(FileFailurePersistence::SourceParallel(
+                "proptest-regressions",
+            ))),
+            ..Config::default()
+        });
         let read = |text: String| {
             let filled = parse(&[(".tekton/a.yaml", &text)])
                 .map_err(Invalid)

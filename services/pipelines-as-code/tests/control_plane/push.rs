@@ -5,6 +5,8 @@ use kube::ResourceExt as _;
 use reqwest::StatusCode;
 use serde_json::json;
 use testkit::forge::{Fault, NO_COMMIT};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::service::{ON_PUSH, REPOSITORY, Service, WEBHOOK_SECRET, annotation, definition, label};
 
@@ -222,6 +224,8 @@ async fn s18_what_is_for_nobody_here_costs_the_api_server_nothing() -> anyhow::R
         assert_eq!(answer.status(), StatusCode::OK);
     }
     let calls = ledger.since(&mark).await?.by(&service.installed.user()?).except("leases");
+    // The leader says once which version it is.
+    let calls = calls.except("configmaps");
     anyhow::ensure!(calls.is_empty(), "{calls:?}");
     Ok(())
 }
@@ -256,8 +260,16 @@ async fn a_deleted_branch_and_nonsense_are_answered_and_nothing_else() -> anyhow
     anyhow::ensure!(answer.status().as_u16() < 500, "it answers {}", answer.status());
     let request = service.http.post(service.listener()).header("x-github-event", "push").body("{nonsense");
     assert_eq!(request.send().await?.status(), StatusCode::BAD_REQUEST);
-    let huge =
-        service.http.post(service.listener()).header("x-github-event", "push").body(vec![b' '; 26 << 20]);
-    assert_eq!(huge.send().await?.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let announced = format!(
+        "POST / HTTP/1.1\r\nHost: listener\r\nX-GitHub-Event: push\r\nContent-Length: {}\r\n\r\n",
+        26 << 20
+    );
+    let address = service.listener().replace("http://", "").replace('/', "");
+    let mut connection = TcpStream::connect(address).await?;
+    connection.write_all(announced.as_bytes()).await?;
+    let mut answer = [0; 32];
+    let length = connection.read(&mut answer).await?;
+    let answer = String::from_utf8_lossy(&answer[..length]);
+    anyhow::ensure!(answer.starts_with("HTTP/1.1 413"), "it answers {answer:?} before it is sent");
     Ok(())
 }
