@@ -39,7 +39,7 @@ impl EndState {
     ) -> anyhow::Result<Self> {
         let tenant_name: &str = tenant;
         let mut collections = BTreeSet::new();
-        let (mut made, mut there) = (BTreeSet::new(), BTreeSet::new());
+        let (mut made, mut there, mut others) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for call in calls {
             let Some(target) = &call.target else { continue };
             let Some(namespace) = &target.namespace else { continue };
@@ -55,13 +55,16 @@ impl EndState {
                 continue;
             }
             // What a killed process has made is there when the next one makes it, which then reads it.
-            let is_found = call.verb == "get" && there.contains(&target.resource);
+            let is_found = there.contains(&target.resource)
+                && !others.contains(&(target.resource.clone(), target.name.clone()));
             match call.verb.as_str() {
                 "create" if call.code == 409 => _ = there.insert(target.resource.clone()),
                 "create" | "get" if call.is_ok() && (call.verb == "create" || is_found) => {
                     made.extend(target.name.clone());
                     there.remove(&target.resource);
                 }
+                // Read before anything like it was made: somebody else's.
+                "get" if call.is_ok() => _ = others.insert((target.resource.clone(), target.name.clone())),
                 _ => {}
             }
         }
