@@ -25,9 +25,10 @@ use crate::matching::{self, Candidate, Facts, Match};
 use crate::template::{self, Assignments, Template, Values};
 
 /// Cases of one test where nobody gives it time.
-const CASES: u32 = 128;
+const CASES: u32 = 256;
 
-fn fuzz<S: Strategy>(strategy: &S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
+/// Tries `test` on what `strategy` makes up.
+pub(crate) fn fuzz<S: Strategy>(strategy: &S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
     let seconds = std::env::var_os("FUZZ_SECONDS");
     let seconds = seconds.map(|seconds| {
         seconds

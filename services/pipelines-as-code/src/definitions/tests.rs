@@ -1,14 +1,13 @@
-use std::time::{Duration, Instant};
-
 use fleet::Secret;
 use fleet::outbound::{self, Options, Url};
 use forge::{Access, Forge, Provider};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 use rstest::rstest;
 use serde_json::json;
 use testkit::forge::{GitHub, Visibility};
 use testkit::pki::Authority;
+
+use crate::fuzz::fuzz;
 
 use super::*;
 
@@ -290,35 +289,19 @@ fn any_file() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..30).prop_map(|pieces| pieces.concat())
 }
 
-/// Whatever is in there, there are definitions or an error, and an error names the file. By `FUZZ_SECONDS=60` for that long.
+/// Whatever is in there, there are definitions or an error, and an error names the file.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a test has no Args")]
 fn never_panics() {
-    let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
-    let until = Instant::now() + Duration::from_secs(seconds.unwrap_or(0));
-    loop {
-        let mut runner = TestRunner::new(Config {
-            source_file: Some(file!()),
-            failure_persistence: Some(Box::new(FileFailurePersistence::SourceParallel(
-                "proptest-regressions",
-            ))),
-            ..Config::default()
-        });
-        let read = |text: String| {
-            let filled = parse(&[(".tekton/a.yaml", &text)])
-                .map_err(Invalid)
-                .and_then(|sources| sources.fill(&mut |key| value_of(key)));
-            match filled {
-                Ok(definitions) => {
-                    prop_assert!(definitions.problems.iter().all(|problem| problem.line.is_some()));
-                }
-                Err(Invalid(problem)) => prop_assert_eq!(problem.path, ".tekton/a.yaml"),
+    fuzz(&any_file(), |text| {
+        let filled = parse(&[(".tekton/a.yaml", &text)])
+            .map_err(Invalid)
+            .and_then(|sources| sources.fill(&mut |key| value_of(key)));
+        match filled {
+            Ok(definitions) => {
+                prop_assert!(definitions.problems.iter().all(|problem| problem.line.is_some()));
             }
-            Ok(())
-        };
-        runner.run(&any_file(), read).unwrap();
-        if Instant::now() >= until {
-            break;
+            Err(Invalid(problem)) => prop_assert_eq!(problem.path, ".tekton/a.yaml"),
         }
-    }
+        Ok(())
+    });
 }
