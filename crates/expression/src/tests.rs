@@ -75,13 +75,16 @@ fn payload() -> Value {
 #[case::whole("body.commits[0]", json!({ "id": "a", "added": ["docs/a.md"], "removed": [] }))]
 #[case::text("branch + '!'", json!("main!"))]
 #[case::function("'x'.isLong() || 'xxxx'.isLong()", json!(true))]
+#[case::function_called_so("isLong('xxxx')", json!(true))]
+#[case::fact("isOpen() && !isDraft()", json!(true))]
 fn sees_variables(#[case] text: &str, #[case] expected: Value) {
     let body = payload();
-    let variables =
-        Variables::new()
-            .json("body", &body)
-            .text("branch", "main")
-            .function("isLong", 1, |text| Ok(text.len() > 3));
+    let variables = Variables::new()
+        .json("body", &body)
+        .text("branch", "main")
+        .function("isLong", 1, |text| Ok(text.len() > 3))
+        .fact("isOpen", true)
+        .fact("isDraft", false);
     assert_eq!(evaluate(text, &variables), Ok(expected));
 }
 

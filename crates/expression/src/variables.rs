@@ -24,6 +24,7 @@ pub struct Variables<'v> {
     /// Names of variables that have another text beside literals with a mark.
     beside: Vec<(&'v str, &'v str)>,
     functions: Vec<Function>,
+    facts: Vec<(String, bool)>,
     hint: Option<&'v str>,
 }
 
@@ -109,6 +110,13 @@ impl<'v> Variables<'v> {
         self
     }
 
+    /// A function of nothing, `name()`.
+    #[must_use]
+    pub fn fact(mut self, name: &str, holds: bool) -> Self {
+        self.facts.push((name.to_owned(), holds));
+        self
+    }
+
     pub(crate) fn rename(&self, expression: &mut IdedExpr) {
         for (name, mark) in &self.beside {
             beside::rename(expression, name, mark);
@@ -164,6 +172,9 @@ impl<'v> Variables<'v> {
                     call(&text).map_err(|error| ExecutionError::function_error(&function, error))
                 })
                 .map_err(Invalid::new)?;
+        }
+        for (name, holds) in self.facts.clone() {
+            context.add_function(&name, move || holds).map_err(Invalid::new)?;
         }
         let regexes = Regexes::default();
         context

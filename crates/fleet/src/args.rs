@@ -90,6 +90,11 @@ pub struct Args {
     #[arg(long, env, default_value_t, hide_default_value = true, value_name = "NETWORKS")]
     pub outbound_deny: DenyList,
 
+    /// How many outgoing calls to one host may be under way at once. Further ones wait for two seconds, and are then tried
+    /// again later.
+    #[arg(long, env, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "COUNT")]
+    pub outbound_calls_per_host: u16,
+
     /// Certificate authorities (PEM) that outgoing calls trust beside the machine's own. Read again when it changes. A file
     /// that is not there yet, in a folder that is, counts as empty until it appears.
     #[arg(long, env, value_name = "FILE")]
@@ -123,6 +128,7 @@ impl Args {
             allow: self.outbound_allow.clone(),
             deny: self.outbound_deny.clone(),
             ca_bundle: self.ca_bundle.clone(),
+            calls_per_host: Some(self.outbound_calls_per_host),
         }
     }
 
@@ -186,6 +192,7 @@ mod tests {
         assert_eq!(args.outbound_allow.to_string(), "forge.test:8443,10.0.0.0/8");
         assert_eq!(args.outbound_deny, DenyList::default());
         assert_eq!(parse(&[]).unwrap().outbound_allow, AllowList::default());
+        assert_eq!(parse(&["--outbound-calls-per-host=96"]).unwrap().outbound().calls_per_host, Some(96));
         let error = parse(&["--outbound-allow", "https://forge.test"]).unwrap_err().to_string();
         assert!(error.contains("--outbound-allow") && error.contains("host:port"), "{error}");
     }

@@ -94,6 +94,17 @@ pub(crate) async fn serve_metrics(
     axum::serve(listener, metrics_routes(registry)).with_graceful_shutdown(cancel.cancelled_owned()).await
 }
 
+/// Serves `/metrics` for as long as the process is there, for a program that ends when its work is done.
+pub async fn serve_metrics_to_the_end(address: SocketAddr, registry: Registry) -> Result<(), BindError> {
+    let listener = bind("metrics-addr", address).await?;
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, metrics_routes(registry)).await {
+            tracing::warn!(error = %error, "Metrics are no longer served");
+        }
+    });
+    Ok(())
+}
+
 /// `/metrics`, for a server that asks for more than the one above.
 pub fn metrics_routes(registry: Registry) -> Router {
     Router::new().route("/metrics", get(metrics)).with_state(registry)

@@ -72,6 +72,8 @@ pub struct Options {
     pub deny: DenyList,
     /// PEM of authorities that are trusted beside the platform's.
     pub ca_bundle: Option<PathBuf>,
+    /// How many calls of one host may be under way at once. Four if not set.
+    pub calls_per_host: Option<u16>,
 }
 
 impl Options {
@@ -145,7 +147,11 @@ impl Client {
         clock: Clock,
         registry: &Registry,
     ) -> Result<Self, BuildError> {
-        Self::with(service, options, clock, registry, resolve::system(), Timing::default())
+        let mut timing = Timing::default();
+        if let Some(calls) = options.calls_per_host {
+            timing.limits.calls = usize::from(calls);
+        }
+        Self::with(service, options, clock, registry, resolve::system(), timing)
     }
 
     fn with(

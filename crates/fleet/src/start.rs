@@ -1,5 +1,6 @@
 //! From `main` to a running service.
 
+use std::error::Error as StdError;
 use std::process::ExitCode;
 
 use prometheus::Registry;
@@ -36,19 +37,38 @@ where
     E: Into<Error>,
 {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, MAX_THREADS);
+    block_on(A::SERVICE, threads, start(args, run))
+}
+
+/// Runs a program that ends when its work is done, as a `CronJob` starts it. The whole of its `main`. It has one thread: such a program
+/// waits for others.
+pub fn main_once<E: StdError + 'static>(
+    program: &str,
+    work: impl Future<Output = Result<(), E>>,
+) -> ExitCode {
+    block_on(program, 1, work)
+}
+
+fn block_on<E: StdError + 'static>(
+    program: &str,
+    threads: usize,
+    work: impl Future<Output = Result<(), E>>,
+) -> ExitCode {
+    // An error means that it is installed already, which is all we want.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
-                eprintln!("{}: threads cannot be started: {error}", A::SERVICE);
+                eprintln!("{program}: threads cannot be started: {error}");
                 return ExitCode::FAILURE;
             }
         };
-    match runtime.block_on(start(args, run)) {
+    match runtime.block_on(work) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Also when the log is filtered or not there yet.
-            eprintln!("{}: {}", A::SERVICE, chain(&error));
+            eprintln!("{program}: {}", chain(&error));
             ExitCode::FAILURE
         }
     }
@@ -60,8 +80,6 @@ where
     F: Future<Output = Result<(), E>>,
     E: Into<Error>,
 {
-    // An error means that it is installed already, which is all we want.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let _telemetry = telemetry::start(A::SERVICE, args.fleet())?;
     let registry = Registry::new();
     let client = client::connect(A::SERVICE, args.fleet().kubeconfig.as_deref(), &registry).await?;

@@ -106,6 +106,8 @@ pub struct StatusApply {
     pub cleared: Vec<&'static str>,
     /// Conditions whose status changes; each becomes an Event.
     pub transitions: Vec<Transition>,
+    /// `metadata.resourceVersion` that the object must still have.
+    pub version: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

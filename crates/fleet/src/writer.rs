@@ -181,13 +181,16 @@ impl Writer {
     async fn apply_status(&self, apply: &StatusApply) -> Result<(), Failure> {
         let Target { resource, key, uid } = &apply.target;
         let api = self.api(resource, key);
-        let body = json!({
+        let mut body = json!({
             "apiVersion": resource.api_version,
             "kind": resource.kind,
             // The uid makes the server refuse an object of the same name that was made later.
             "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid},
             "status": apply.fields,
         });
+        if let Some(version) = &apply.version {
+            body["metadata"]["resourceVersion"] = json!(version);
+        }
         let params = PatchParams::apply(apply.manager.as_str()).force();
         let mut answer = api.patch_status(&key.name, &params, &KubePatch::Apply(&body)).await?;
 

@@ -1,7 +1,8 @@
-//! What pipelines-as-code asks of a forge beside [`Contents`]: what an event is about, who took part, and where to report.
+//! What services ask of a forge beside [`Contents`]: what an event is about, who took part, and where to report.
 
 use std::collections::BTreeSet;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
@@ -88,6 +89,49 @@ pub trait Forge: Contents {
         commit: &'a Commit,
         report: &'a Report,
     ) -> BoxFuture<'a, Result<Reported, Error>>;
+
+    /// As [`report`](Self::report), for those who keep no note of what they said, or may have died before they made it: what is
+    /// there under the same name is continued, and left alone where it says the same. At forges that replace what has the
+    /// same name by themselves it is the same.
+    fn announce<'a>(
+        &'a self,
+        repository: &'a Repository,
+        commit: &'a Commit,
+        report: &'a Report,
+        _before: Before,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        async move { self.report(repository, commit, report).await.map(drop) }.boxed()
+    }
+}
+
+/// Where [`Forge::announce`] looks for what was said before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// GitHub: number of our App. Check runs of others are not ours, whatever they are called.
+    pub app: Option<u64>,
+    /// GitLab: the merge request, whose pipeline the status goes to if there is one.
+    pub merge_request: Option<u64>,
+}
+
+/// Makes the comment on a pull request that begins with `mark`, or puts `text`, which does too, in its place. A crash in between
+/// says nothing twice.
+///
+/// # Errors
+/// The forge's.
+pub async fn comment_once(
+    forge: &dyn Forge,
+    repository: &Repository,
+    number: u64,
+    mark: &str,
+    text: &str,
+) -> Result<(), Error> {
+    let comments = forge.comments(repository, number).await?;
+    // The oldest: whoever copies the mark comes later.
+    let known = comments.iter().find(|comment| comment.text.starts_with(mark));
+    if known.is_some_and(|known| known.text.trim_end() == text.trim_end()) {
+        return Ok(());
+    }
+    forge.comment(repository, number, text, known.map(|known| known.id)).await.map(drop)
 }
 
 /// A commit as a person reads of it.
@@ -267,6 +311,10 @@ pub enum Verdict {
     Neutral,
     /// Somebody stopped it.
     Cancelled,
+    /// It could not be run.
+    Error,
+    /// Somebody deleted it before it ended.
+    Deleted,
 }
 
 /// Something to say at a line of a file.

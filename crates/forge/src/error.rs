@@ -27,7 +27,10 @@ pub enum Error {
     Refused { what: String, source: outbound::Error },
     #[error("{what}: larger than {limit} bytes")]
     TooLarge { what: String, limit: u64 },
-    /// The answer is not what was asked for.
+    /// Somebody else changed it since we looked.
+    #[error("{what}: changed by somebody else meanwhile: {reason}")]
+    Conflict { what: String, reason: String },
+    /// The answer is not what was asked for, or the forge does not do what it was told.
     #[error("{what}: {reason}")]
     Invalid { what: String, reason: String },
 }
@@ -35,7 +38,7 @@ pub enum Error {
 impl Error {
     /// Whether the same may work in a moment, with nothing changed by anybody.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::RateLimited { .. })
+        matches!(self, Self::Unreachable { .. } | Self::RateLimited { .. } | Self::Conflict { .. })
     }
 
     /// When it makes sense to try again, if the forge said so.
@@ -48,8 +51,18 @@ impl Error {
     }
 
     /// Whether the forge has the thing and the right to it in question: an answer, and none that we want.
-    pub(crate) fn is_denial(&self) -> bool {
+    pub fn is_denial(&self) -> bool {
         matches!(self, Self::NotFound { .. } | Self::Forbidden { .. })
+    }
+
+    /// What is refused with one of these words is no longer as we saw it.
+    pub(crate) fn or_conflict(self, words: &[&str]) -> Self {
+        match self {
+            Self::Invalid { what, reason } if words.iter().any(|word| reason.contains(word)) => {
+                Self::Conflict { what, reason }
+            }
+            other => other,
+        }
     }
 
     /// A forge's answer about `what` that cannot be.

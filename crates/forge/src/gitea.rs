@@ -1,5 +1,6 @@
 //! The REST API of Gitea, and of Forgejo.
 
+mod changes;
 mod conversation;
 mod statuses;
 

@@ -1,6 +1,7 @@
 //! GitHub's REST API.
 
 mod app;
+mod changes;
 mod checks;
 mod conversation;
 mod statuses;
@@ -14,7 +15,7 @@ use crate::contents::{Commit, Contents, Repository};
 use crate::error::Error;
 use crate::http_api::{Api, below, without_api};
 
-pub use app::{App, InstallationToken, InvalidApp, Scope};
+pub use app::{App, AppInfo, Installation, InstallationToken, InvalidApp, Scope};
 
 const PUBLIC: &str = "https://github.com/";
 const PUBLIC_API: &str = "https://api.github.com/";

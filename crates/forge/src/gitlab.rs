@@ -1,5 +1,6 @@
 //! GitLab's REST API.
 
+mod changes;
 mod conversation;
 mod shape;
 mod statuses;

@@ -20,6 +20,9 @@ const PAGE: &str = "100";
 /// Pages of one list. What has more is taken for endless.
 pub(crate) const MAX_PAGES: usize = 100;
 
+/// What a token may do, as GitHub says in each answer to one of the classic kind.
+const TOKEN_SCOPES: &str = "x-oauth-scopes";
+
 /// When a token ends, as GitHub says in each answer to it.
 const TOKEN_EXPIRATION: &str = "github-authentication-token-expiration";
 
@@ -178,6 +181,31 @@ impl Api {
         decode(what, &succeeded(what, answer)?).map(Some)
     }
 
+    /// Whether there is a file or suchlike, which is not read.
+    pub(crate) async fn has(
+        &self,
+        what: &str,
+        segments: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<bool, Error> {
+        let request = Request::new(Method::HEAD, self.url(what, segments, query)?);
+        let answer = self.send(what, request).await?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(false);
+        }
+        succeeded(what, answer).map(|_| true)
+    }
+
+    /// Deletes something. Whether it was there.
+    pub(crate) async fn delete(&self, what: &str, segments: &[&str]) -> Result<bool, Error> {
+        let request = Request::new(Method::DELETE, self.url(what, segments, &[])?).redirects(0);
+        match self.written(what, request).await {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Sends JSON that does no harm if it comes twice, and reads what is answered.
     pub(crate) async fn write<T: DeserializeOwned>(
         &self,
@@ -270,12 +298,16 @@ pub(crate) fn yes_or_no(what: &str, answer: Response) -> Result<bool, Error> {
 /// An answer of 2xx.
 fn succeeded(what: &str, answer: Response) -> Result<Response, Error> {
     let text = |name: &str| answer.headers().get(name)?.to_str().ok().map(str::to_owned);
-    let ends = text(TOKEN_EXPIRATION);
-    answer.success().map_err(|error| match (Error::of(what, error), ends) {
-        (Error::Unauthorized { what, reason }, Some(ends)) => {
+    let (ends, scopes) = (text(TOKEN_EXPIRATION), text(TOKEN_SCOPES));
+    answer.success().map_err(|error| match (Error::of(what, error), ends, scopes) {
+        (Error::Unauthorized { what, reason }, Some(ends), _) => {
             Error::Unauthorized { what, reason: format!("{reason} (it ends or ended at {ends})") }
         }
-        (error, _) => error,
+        // What a token may not do is shown as if it were not there.
+        (Error::NotFound { what }, _, Some(scopes)) => {
+            Error::NotFound { what: format!("{what} (scopes of our token: {scopes})") }
+        }
+        (error, ..) => error,
     })
 }
 

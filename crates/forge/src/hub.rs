@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::changes::{OpenRequest, RepositoryInfo};
 use crate::contents::Repository;
 use crate::conversation::{Branch, ChangedFiles, Comment, CommentId, PullRequest, User};
 use crate::error::Error;
@@ -61,6 +62,74 @@ pub(crate) struct FoundRepository {
     /// Gitea does not tell it.
     #[serde(default)]
     pub(crate) pushed_at: Option<Timestamp>,
+}
+
+/// Webhooks of a repository that are looked through.
+pub(crate) const MAX_HOOKS: usize = 1000;
+
+#[derive(Deserialize)]
+pub(crate) struct About {
+    #[serde(default)]
+    default_branch: String,
+    private: bool,
+    #[serde(default)]
+    archived: bool,
+    html_url: String,
+}
+
+impl From<About> for RepositoryInfo {
+    fn from(about: About) -> Self {
+        Self {
+            default_branch: about.default_branch,
+            is_private: about.private,
+            is_archived: about.archived,
+            url: about.html_url,
+        }
+    }
+}
+
+/// A pull request that was just opened.
+#[derive(Deserialize)]
+pub(crate) struct Seen {
+    pub(crate) number: u64,
+    html_url: String,
+}
+
+impl From<Seen> for OpenRequest {
+    fn from(seen: Seen) -> Self {
+        Self { number: seen.number, url: seen.html_url }
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct FoundHook {
+    pub(crate) id: u64,
+    /// At Gitea what its maker gave it; at GitHub always the same.
+    #[serde(default)]
+    pub(crate) name: String,
+    pub(crate) active: bool,
+    events: Vec<String>,
+    config: HookConfig,
+}
+
+#[derive(Deserialize)]
+struct HookConfig {
+    #[serde(default)]
+    url: String,
+}
+
+impl FoundHook {
+    pub(crate) fn leads_to(&self, url: &str) -> bool {
+        self.config.url == url
+    }
+
+    pub(crate) fn events(&self) -> impl Iterator<Item = &str> {
+        self.events.iter().map(String::as_str)
+    }
+
+    pub(crate) fn has(&self, event: &str) -> bool {
+        self.events().any(|known| known == event)
+    }
 }
 
 #[derive(Deserialize)]
@@ -156,7 +225,19 @@ impl From<FoundComment> for Comment {
     }
 }
 
+impl From<Pull> for OpenRequest {
+    fn from(pull: Pull) -> Self {
+        Self { number: pull.number, url: pull.html_url }
+    }
+}
+
 impl Pull {
+    /// Whether it is from this branch of its own repository.
+    pub(crate) fn is_from(&self, branch: &str) -> bool {
+        let id = |side: &Side| side.repo.as_ref().map(|repository| repository.id);
+        self.head.name == branch && id(&self.head) == id(&self.base)
+    }
+
     pub(crate) fn into_pull_request(self, repository: &Repository) -> Result<PullRequest, Error> {
         let what = || format!("pull request {} of {repository}", self.number);
         let default_branch = self.base.repo.as_ref().map(|base| base.default_branch.clone());

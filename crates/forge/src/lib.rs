@@ -1,14 +1,16 @@
-//! Reads from forges, and answers there: GitHub, GitLab, Gitea (Forgejo too), Bitbucket Cloud and Bitbucket Server.
+//! Reads from forges, changes what is there, and answers: GitHub, GitLab, Gitea (Forgejo too), Bitbucket Cloud and Bitbucket Server.
 //!
 //! ```text
 //! Provider + server + token ─▶ connect ─▶ dyn Contents ─┬─ commit: what a branch or tag is at
 //!           │                                           └─ file: one file of a commit
-//!           └───────────────▶ converse ─▶ dyn Forge ─── Contents, pull requests, people, comments, reports
+//!           ├───────────────▶ converse ─▶ dyn Forge ─── Contents, pull requests, people, comments, reports
+//!           └───────────────▶ change ───▶ dyn Changes ─ Forge, commits, branches, new pull requests, webhooks
 //! ```
 //! Each provider is a few calls of its REST API, by [`fleet::outbound`]. Answers are believed as little as possible: sizes and
 //! pages have limits, a name is never a way out of an address, what says who takes part is read from the server itself.
 
 mod bitbucket;
+mod changes;
 mod contents;
 mod conversation;
 mod error;
@@ -18,12 +20,16 @@ mod github;
 mod gitlab;
 mod http_api;
 mod hub;
+pub mod markdown;
 pub mod signature;
 
+pub use changes::{
+    Author, Changes, FileChange, Hook, NewCommit, NewRequest, OpenRequest, Opened, RepositoryInfo, change,
+};
 pub use contents::{Access, Commit, Contents, InvalidRepository, Provider, Repository, connect, converse};
 pub use conversation::{
-    Annotation, Branch, Change, ChangedFiles, Comment, CommentId, CommitText, File, FileLimits, Forge,
-    PullRequest, Report, Reported, User, Verdict,
+    Annotation, Before, Branch, Change, ChangedFiles, Comment, CommentId, CommitText, File, FileLimits,
+    Forge, PullRequest, Report, Reported, User, Verdict, comment_once,
 };
 pub use error::Error;
-pub use github::{App, InstallationToken, InvalidApp, Scope};
+pub use github::{App, AppInfo, Installation, InstallationToken, InvalidApp, Scope};

@@ -3,6 +3,8 @@
 use fleet::outbound;
 use jiff::Timestamp;
 
+use crate::call::Action;
+
 /// Why something cannot be had of a registry.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
@@ -10,8 +12,8 @@ pub enum Error {
     #[error("{what}: the registry has no such thing")]
     NotFound { what: String },
     /// Registries say this also of what does not exist, so that nobody can find out.
-    #[error("{what}: the registry does not let us read it {}", with(*.logins))]
-    Unauthorized { what: String, logins: usize },
+    #[error("{what}: the registry does not let us {action} it {}", with(*.action, *.logins))]
+    Unauthorized { what: String, action: Action, logins: usize },
     /// Not for now: the network, or an error of the registry's own.
     #[error("{what}: the registry cannot be reached: {source}")]
     Unreachable { what: String, source: outbound::Error },
@@ -23,11 +25,15 @@ pub enum Error {
     /// The registry's answer is none, or not what was asked for.
     #[error("{what}: {reason}")]
     Invalid { what: String, reason: String },
+    /// A file of ours could not be read, or what was received not be kept: the disk may be full.
+    #[error("{what}: {source}")]
+    Local { what: String, source: std::io::Error },
 }
 
-fn with(logins: usize) -> &'static str {
+fn with(action: Action, logins: usize) -> &'static str {
     match logins {
-        0 => "without a login; does the service account have a pull secret for it?",
+        0 if action == Action::Read => "without a login; does the service account have a pull secret for it?",
+        0 => "without a login; does the service account have a Secret with one for it?",
         1 => "with the login that we have for it",
         _ => "with any of the logins that we have for it",
     }
@@ -49,6 +55,10 @@ impl Error {
 
     pub(crate) fn invalid(what: &impl ToString, reason: impl Into<String>) -> Self {
         Self::Invalid { what: what.to_string(), reason: reason.into() }
+    }
+
+    pub(crate) fn local(what: &impl ToString, source: std::io::Error) -> Self {
+        Self::Local { what: what.to_string(), source }
     }
 
     /// What an error of the way there means.

@@ -31,6 +31,8 @@ pub struct ImageManifest {
 pub struct Descriptor {
     pub digest: Digest,
     pub media_type: String,
+    /// Bytes, as the manifest says: not to be trusted before they were counted.
+    pub size: u64,
     pub annotations: BTreeMap<String, String>,
     /// Of the manifests of an index.
     pub platform: Option<Platform>,
@@ -93,6 +95,8 @@ struct RawDescriptor {
     #[serde(default)]
     media_type: String,
     #[serde(default)]
+    size: u64,
+    #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
     #[serde(default)]
     platform: Option<Platform>,
@@ -106,6 +110,7 @@ impl RawDescriptor {
                 .parse()
                 .map_err(|_| "it has a descriptor without a SHA-256 digest".to_owned())?,
             media_type: self.media_type,
+            size: self.size,
             annotations: self.annotations.unwrap_or_default(),
             platform: self.platform,
         })

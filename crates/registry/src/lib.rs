@@ -1,4 +1,4 @@
-//! Reads from registries of container images, by the OCI distribution specification.
+//! Reads from registries of container images and writes to them, by the OCI distribution specification.
 //!
 //! ```text
 //! "quay.io/org/app:v1" ─▶ Reference ─┐
@@ -8,17 +8,23 @@
 //! ```
 //! Whatever comes from a registry is checked against the digest that asked for it, and nothing is read without a limit.
 
+mod attached;
+mod call;
 mod challenge;
 mod client;
 mod error;
 mod image;
 mod keychain;
 mod login;
+mod push;
 mod reference;
 
-pub use client::{Client, Manifest};
+pub use attached::Attached;
+pub use call::Action;
+pub use client::{Client, Manifest, Tags};
 pub use error::Error;
 pub use image::{Descriptor, Document, Image, ImageManifest, Platform, Program};
 pub use keychain::{BadSecret, Keychain};
 pub use login::Login;
+pub use push::Blob;
 pub use reference::{Digest, InvalidReference, Reference};

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 const DEFAULT_REGISTRY: &str = "docker.io";
 /// Who serves the API of [`DEFAULT_REGISTRY`].
 const DEFAULT_HOST: &str = "registry-1.docker.io";
+const TAG_RULE: &str = "a tag has up to 128 letters, digits, and _ . - after the first";
 /// Longest name of registry and repository together.
 const MAX_NAME: usize = 255;
 
@@ -18,7 +19,11 @@ pub struct Digest(String);
 
 impl Digest {
     pub fn of(content: &[u8]) -> Self {
-        Self(format!("sha256:{}", data_encoding::HEXLOWER.encode(&Sha256::digest(content))))
+        Self::from_hash(Sha256::new_with_prefix(content))
+    }
+
+    pub fn from_hash(hash: Sha256) -> Self {
+        Self(format!("sha256:{}", data_encoding::HEXLOWER.encode(&hash.finalize())))
     }
 
     pub fn as_str(&self) -> &str {
@@ -81,6 +86,10 @@ impl Reference {
         &self.repository
     }
 
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
@@ -94,6 +103,14 @@ impl Reference {
     #[must_use]
     pub fn at(&self, digest: Digest) -> Self {
         Self { tag: None, digest: Some(digest), ..self.clone() }
+    }
+
+    /// The same repository, by this tag.
+    pub fn tagged(&self, tag: &str) -> Result<Self, InvalidReference> {
+        if !is_tag(tag) {
+            return Err(invalid(tag, TAG_RULE));
+        }
+        Ok(Self { tag: Some(tag.to_owned()), digest: None, ..self.clone() })
     }
 
     /// Who serves the registry's API.
@@ -141,7 +158,7 @@ impl FromStr for Reference {
             ));
         }
         if tag.is_some_and(|tag| !is_tag(tag)) {
-            return Err(invalid(text, "a tag has up to 128 letters, digits, and _ . - after the first"));
+            return Err(invalid(text, TAG_RULE));
         }
         let tag = match (tag, &digest) {
             (None, None) => Some("latest".to_owned()),
@@ -236,6 +253,13 @@ mod tests {
         let reference: Reference = format!("registry.example/app:v1@sha256:{HEX}").parse().unwrap();
         assert_eq!(reference.version(), format!("sha256:{HEX}"));
         assert_eq!(Digest::of(b"").hex(), HEX);
+    }
+
+    #[test]
+    fn a_tag_takes_the_place_of_tag_and_digest() {
+        let reference: Reference = format!("registry.example/app:v1@sha256:{HEX}").parse().unwrap();
+        assert_eq!(reference.tagged("v2").unwrap().to_string(), "registry.example/app:v2");
+        assert!(reference.tagged("a b").is_err() && reference.tagged("").is_err());
     }
 
     #[rstest]

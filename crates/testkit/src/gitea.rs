@@ -23,5 +23,5 @@ pub use self::client::{Client, Credential};
 pub use self::hooks::{EVENTS, Hook};
 pub use self::process::Gitea;
 pub use self::push::{Push, Pushed};
-pub use self::repositories::{CommitStatus, NewPull};
+pub use self::repositories::{CommitStatus, NewPull, OpenPull};
 pub use self::settings::Settings;

@@ -84,6 +84,12 @@ impl<K: Resource, S: Clone + Default> Scripts<K, S> {
         Self { rules: Arc::new(Mutex::new(vec![(Choice::any(), default)])), changed: Arc::default() }
     }
 
+    /// Scripts of another sort for the same stand-in, which is told of a change of either.
+    pub(crate) fn beside<T>(&self, default: T) -> Scripts<K, T> {
+        let rules = Arc::new(Mutex::new(vec![(Choice::any(), default)]));
+        Scripts { rules, changed: Arc::clone(&self.changed) }
+    }
+
     /// Also for objects that exist.
     pub(crate) fn add(&self, choice: Choice<K>, script: S) {
         self.rules.lock().push((choice, script));

@@ -1,9 +1,11 @@
 //! A registry of container images with its token service, in memory, over TLS on 127.0.0.1.
 //!
 //! ```text
-//!   test ── push_image, push_bundle, lock ──▶ repositories ◀── GET /v2/…  (401 ─▶ GET /token) ── service
+//!   test ── push_image, push_bundle, lock ──▶ repositories ◀── GET, PUT /v2/…  (401 ─▶ GET /token) ── service
 //! ```
-//! Pull only. Answers have the paths, statuses and headers of the OCI distribution specification.
+//! Answers have the paths, statuses and headers of the OCI distribution specification.
+
+mod writes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, TcpListener};
@@ -19,7 +21,7 @@ use axum_server::tls_rustls::{RustlsConfig, from_tcp_rustls};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use data_encoding::HEXLOWER;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use parking_lot::Mutex;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
@@ -31,6 +33,9 @@ use crate::pki::Authority;
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// Content that is taken at once.
+const MAX_BODY: usize = 64 * 1024 * 1024;
 
 /// A registry of one test, until it is dropped.
 pub struct PlayedRegistry {
@@ -51,6 +56,12 @@ struct State {
     repositories: HashMap<String, Repository>,
     calls: Vec<String>,
     is_stalled: bool,
+    /// Calls that are still answered before all later ones are left without an answer.
+    stalls_after: Option<usize>,
+    /// Writes that are still to be answered with an error of the registry's own.
+    broken_writes: u32,
+    /// Begun so far.
+    uploads: u64,
 }
 
 #[derive(Default)]
@@ -60,6 +71,12 @@ struct Repository {
     blobs: HashMap<String, Vec<u8>>,
     /// Who may pull. Everybody if there is none.
     readers: Vec<(String, String)>,
+    /// Who may push, of those who may pull. Everybody if there is none.
+    writers: Vec<(String, String)>,
+    /// What is put under a tag right after the next push to it.
+    overwrites: HashMap<String, Vec<u8>>,
+    /// Blobs that are not complete, by the name of their upload.
+    uploads: HashMap<String, Vec<u8>>,
 }
 
 /// A layer of a bundle.
@@ -173,9 +190,39 @@ impl PlayedRegistry {
         self.edit(repository, |repository| repository.readers.push((user.to_owned(), password.to_owned())));
     }
 
+    /// From now on only this user may push, and those who were named before.
+    pub fn protect(&self, repository: &str, user: &str, password: &str) {
+        self.edit(repository, |repository| repository.writers.push((user.to_owned(), password.to_owned())));
+    }
+
+    /// The manifest under a tag or digest.
+    pub fn manifest(&self, repository: &str, name: &str) -> Option<Vec<u8>> {
+        self.edit(repository, |repository| repository.manifests.get(name).map(|(_, content)| content.clone()))
+    }
+
+    /// The blob with this digest.
+    pub fn blob(&self, repository: &str, digest: &str) -> Option<Vec<u8>> {
+        self.edit(repository, |repository| repository.blobs.get(digest).cloned())
+    }
+
     /// Whether calls are left without an answer from now on.
     pub fn stall(&self, is_stalled: bool) {
         self.state.lock().is_stalled = is_stalled;
+    }
+
+    /// Whether calls are left without an answer once so many more have been answered.
+    pub fn stall_after(&self, count: Option<usize>) {
+        self.state.lock().stalls_after = count;
+    }
+
+    /// The next `count` writes fail with status 500.
+    pub fn break_writes(&self, count: u32) {
+        self.state.lock().broken_writes = count;
+    }
+
+    /// Has somebody else put this manifest under the tag right after the next push to it.
+    pub fn overwrite_once(&self, repository: &str, tag: &str, content: Vec<u8>) {
+        self.edit(repository, |repository| repository.overwrites.insert(tag.to_owned(), content));
     }
 
     /// The paths that were asked for, in order.
@@ -193,73 +240,103 @@ fn digest(content: &[u8]) -> String {
 }
 
 async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
-    let (path, query) =
-        (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
+    let (head, body) = request.into_parts();
+    let (path, query) = (head.uri.path().to_owned(), head.uri.query().unwrap_or_default().to_owned());
     let is_stalled = {
         let mut state = state.lock();
         state.calls.push(path.clone());
-        state.is_stalled
+        let left = state.stalls_after.map(|left| left.checked_sub(1));
+        state.stalls_after = left.map(Option::unwrap_or_default);
+        state.is_stalled || left == Some(None)
     };
     if is_stalled {
         std::future::pending::<()>().await;
     }
-    let state = state.lock();
+    let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
+        return error(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID");
+    };
+    let mut state = state.lock();
     if path == "/token" {
-        return state.give_token(&query, request.headers());
+        return state.give_token(&query, &head.headers);
     }
     let found = path.strip_prefix("/v2/").and_then(|path| {
-        ["/manifests/", "/blobs/"].iter().find_map(|kind| {
-            path.rsplit_once(kind).map(|(repository, name)| (repository, *kind == "/manifests/", name))
-        })
+        ["/blobs/uploads/", "/manifests/", "/blobs/", "/tags/"]
+            .iter()
+            .filter_map(|kind| path.rfind(kind))
+            .min()
+            .map(|at| (&path[..at], &path[at + 1..]))
     });
-    match found {
-        Some((repository, is_manifest, name)) => state.give(repository, is_manifest, name, request.headers()),
-        None => error(StatusCode::NOT_FOUND, "UNSUPPORTED"),
+    let Some((repository, rest)) = found else { return error(StatusCode::NOT_FOUND, "UNSUPPORTED") };
+    let is_read = matches!(head.method, Method::GET | Method::HEAD);
+    if !state.may(repository, is_read, &head.headers) {
+        return state.refuse();
     }
+    if is_read {
+        return state.give(repository, rest, &query);
+    }
+    if let Some(left) = state.broken_writes.checked_sub(1) {
+        state.broken_writes = left;
+        return error(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN");
+    }
+    let (method, headers) = (&head.method, &head.headers);
+    state.take(&writes::Call { method, repository, rest, query: &query, headers, body })
 }
 
 impl State {
-    fn give(&self, name: &str, is_manifest: bool, version: &str, headers: &HeaderMap) -> Response {
-        let shown =
-            headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        // A token names whom and what it is for: nothing here is secret.
-        let token = shown.strip_prefix("Bearer ").and_then(|token| STANDARD.decode(token).ok());
-        let token: Option<Value> = token.and_then(|token| serde_json::from_slice(&token).ok());
-        let may_pull =
-            token.is_some_and(|token| token["repository"] == name && self.may_pull(name, &token["user"]));
-        if !may_pull {
-            let realm = format!("Bearer realm=\"https://{}/token\",service=\"registry\"", self.address);
-            let mut refused = error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
-            if let Ok(realm) = realm.parse() {
-                refused.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
-            }
-            return refused;
-        }
+    fn give(&self, name: &str, rest: &str, query: &str) -> Response {
         let Some(repository) = self.repositories.get(name) else {
             return error(StatusCode::NOT_FOUND, "NAME_UNKNOWN");
         };
-        let content = if is_manifest {
-            repository.manifests.get(version).map(|(kind, content)| (kind.as_str(), content))
-        } else {
-            repository.blobs.get(version).map(|content| ("application/octet-stream", content))
+        let content = match rest.split_once('/') {
+            Some(("manifests", version)) => {
+                repository.manifests.get(version).map(|(kind, content)| (kind.as_str(), content))
+            }
+            Some(("blobs", digest)) => {
+                repository.blobs.get(digest).map(|content| ("application/octet-stream", content))
+            }
+            _ => return repository.give_tags(name, query),
         };
         let Some((kind, content)) = content else { return error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN") };
         let answer = http::Response::builder().header(header::CONTENT_TYPE, kind);
         answer.body(Body::from(content.clone())).unwrap_or_default()
     }
 
-    fn may_pull(&self, repository: &str, user: &Value) -> bool {
-        let readers = self.repositories.get(repository).map(|repository| repository.readers.as_slice());
-        let readers = readers.unwrap_or_default();
-        readers.is_empty() || readers.iter().any(|(reader, _)| *user == json!(reader))
+    /// Whether a call shows a token that permits it.
+    fn may(&self, name: &str, is_read: bool, headers: &HeaderMap) -> bool {
+        let shown =
+            headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        // A token names whom and what it is for: nothing here is secret.
+        let token = shown.strip_prefix("Bearer ").and_then(|token| STANDARD.decode(token).ok());
+        let token: Option<Value> = token.and_then(|token| serde_json::from_slice(&token).ok());
+        let Some(token) = token.filter(|token| token["repository"] == name) else { return false };
+        let repository = self.repositories.get(name);
+        let is_one_of = |users: Option<&Vec<(String, String)>>| {
+            let users = users.map(Vec::as_slice).unwrap_or_default();
+            users.is_empty() || users.iter().any(|(user, _)| token["user"] == json!(user))
+        };
+        let permits = |action: &str| {
+            token["actions"].as_str().is_some_and(|actions| actions.split(',').any(|one| one == action))
+        };
+        permits("pull")
+            && is_one_of(repository.map(|repository| &repository.readers))
+            && (is_read || (permits("push") && is_one_of(repository.map(|repository| &repository.writers))))
+    }
+
+    fn refuse(&self) -> Response {
+        let realm = format!("Bearer realm=\"https://{}/token\",service=\"registry\"", self.address);
+        let mut refused = error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
+        if let Ok(realm) = realm.parse() {
+            refused.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
+        }
+        refused
     }
 
     /// Refuses bad passwords; what a user may do is looked at when the token is used.
     fn give_token(&self, query: &str, headers: &HeaderMap) -> Response {
         let query: BTreeMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).collect();
         let scope = query.get("scope").map(AsRef::as_ref).unwrap_or_default();
-        let Some(repository) =
-            scope.strip_prefix("repository:").and_then(|scope| scope.strip_suffix(":pull"))
+        let Some((repository, actions)) =
+            scope.strip_prefix("repository:").and_then(|scope| scope.rsplit_once(':'))
         else {
             return error(StatusCode::BAD_REQUEST, "DENIED");
         };
@@ -267,19 +344,45 @@ impl State {
         let user = match shown {
             None => Value::Null,
             Some(shown) => {
-                let known = self.repositories.values().flat_map(|repository| &repository.readers);
+                let known = self
+                    .repositories
+                    .values()
+                    .flat_map(|repository| repository.readers.iter().chain(&repository.writers));
                 let is_shown = |(user, password): &&(String, String)| {
                     shown == format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
                 };
-                match known.into_iter().find(is_shown) {
+                match { known }.find(is_shown) {
                     Some((user, _)) => json!(user),
                     None => return error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
                 }
             }
         };
-        let token = STANDARD.encode(json!({"repository": repository, "user": user}).to_string());
+        let token = json!({"repository": repository, "actions": actions, "user": user});
+        let token = STANDARD.encode(token.to_string());
         let body = json!({"token": token, "expires_in": 300}).to_string();
         http::Response::new(Body::from(body))
+    }
+}
+
+impl Repository {
+    /// A page of the tags: `n` of those behind `last`.
+    fn give_tags(&self, name: &str, query: &str) -> Response {
+        let query: BTreeMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).collect();
+        let size = query.get("n").and_then(|size| size.parse().ok()).unwrap_or(usize::MAX);
+        let after = query.get("last").map(AsRef::as_ref).unwrap_or_default();
+        let mut tags: Vec<&str> =
+            self.manifests.keys().map(String::as_str).filter(|name| !name.contains(':')).collect();
+        tags.sort_unstable();
+        tags.retain(|tag| *tag > after);
+        let mut answer = http::Response::builder();
+        if tags.len() > size {
+            tags.truncate(size);
+            let last = tags.last().copied().unwrap_or_default();
+            let next = format!("</v2/{name}/tags/list?last={last}&n={size}>; rel=\"next\"");
+            answer = answer.header(header::LINK, next);
+        }
+        let body = json!({"name": name, "tags": tags}).to_string();
+        answer.body(Body::from(body)).unwrap_or_default()
     }
 }
 

@@ -24,7 +24,7 @@ pub enum Error {
     #[error("{variable}={path} is no file: point it at the program or unset it")]
     Variable { variable: &'static str, path: PathBuf },
     #[error(
-        "{name} is not built ({path} does not exist): run `cargo xtask up`, or without root `cargo xtask up --build-only`"
+        "{name} is not built ({path} does not exist): run `cargo xtask up --build-only`, which needs no root"
     )]
     NotBuilt { name: String, path: PathBuf },
 }
@@ -85,7 +85,16 @@ impl GoProgram {
 
 /// Gitea, a forge, built before.
 pub fn gitea() -> Result<GoProgram, Error> {
-    let program = go_program("gitea")?;
+    built("gitea")
+}
+
+/// sigstore's own cosign, an outside witness of signatures, built before.
+pub fn cosign() -> Result<PathBuf, Error> {
+    built("cosign").map(|program| program.binary)
+}
+
+fn built(name: &str) -> Result<GoProgram, Error> {
+    let program = go_program(name)?;
     if program.binary.is_file() {
         Ok(program)
     } else {

@@ -173,6 +173,13 @@ impl World {
         if object["metadata"]["uid"] != json!(apply.target.uid) {
             return false;
         }
+        if apply
+            .version
+            .as_ref()
+            .is_some_and(|version| object["metadata"]["resourceVersion"] != json!(version))
+        {
+            return false;
+        }
         let mut after = object.clone();
         let mut status = after["status"].as_object().cloned().unwrap_or_default();
         let mut now_owned = BTreeSet::new();
@@ -364,6 +371,7 @@ mod tests {
                 fields: fields.as_object().unwrap().clone(),
                 cleared: vec![],
                 transitions: vec![],
+                version: None,
             })
         };
         let condition = |type_: &str| json!({"type": type_, "status": "True"});

@@ -72,6 +72,7 @@ impl Budgets {
             limits: self.limits,
             state: Mutex::new(State {
                 failures: 0,
+                last_failure: String::new(),
                 rest_until: None,
                 retries: RETRIES,
                 holds: HashMap::new(),
@@ -93,6 +94,8 @@ pub(super) struct Host {
 struct State {
     /// In a row.
     failures: u32,
+    /// How the last call failed: those that are not made have nothing else to say.
+    last_failure: String,
     rest_until: Option<Instant>,
     retries: f32,
     /// By credential: one tenant's used-up allowance is not the others'.
@@ -134,7 +137,11 @@ impl Host {
             return Err(Error::RateLimited { host: self.name.clone(), until: *until });
         }
         if state.rest_until.is_some_and(|end| now < end) {
-            return Err(Error::Unavailable { host: self.name.clone(), failures: state.failures });
+            return Err(Error::Unavailable {
+                host: self.name.clone(),
+                failures: state.failures,
+                last: state.last_failure.clone(),
+            });
         }
         Ok(())
     }
@@ -177,8 +184,9 @@ impl Turn {
     }
 
     /// The host is dead, or as good as dead.
-    pub(super) fn failed(&self) {
+    pub(super) fn failed(&self, how: &impl ToString) {
         let mut state = self.host.state.lock();
+        state.last_failure = how.to_string();
         state.failures = state.failures.saturating_add(1);
         if let Some(over) = state.failures.checked_sub(FAILURES) {
             let rest = SHORTEST_REST.saturating_mul(1 << over.min(6)).min(LONGEST_REST);
@@ -186,6 +194,7 @@ impl Turn {
             tracing::warn!(
                 host = self.host.name,
                 failures = state.failures,
+                last = state.last_failure,
                 "A host is left alone for a moment"
             );
         }
@@ -210,7 +219,7 @@ mod tests {
 
     async fn fail(host: &Arc<Host>, times: u32) {
         for _ in 0..times {
-            host.turn(None).await.unwrap().failed();
+            host.turn(None).await.unwrap().failed(&"silence");
         }
     }
 
@@ -234,7 +243,7 @@ mod tests {
         advance(SHORTEST_REST).await;
         let probe = host.turn(None).await.unwrap();
         assert!(matches!(host.turn(None).await, Err(Error::Unavailable { .. })), "one at a time");
-        probe.failed();
+        probe.failed(&"silence");
         drop(probe);
         advance(SHORTEST_REST).await;
         assert!(matches!(host.turn(None).await, Err(Error::Unavailable { .. })), "the rest grows");
@@ -264,7 +273,7 @@ mod tests {
         });
         tokio::task::yield_now().await;
         for _ in 0..FAILURES {
-            taken[0].as_ref().unwrap().failed();
+            taken[0].as_ref().unwrap().failed(&"silence");
         }
         drop(taken);
         assert!(matches!(waiting.await.unwrap(), Err(Error::Unavailable { .. })));

@@ -25,8 +25,10 @@ pub enum Error {
     #[error("{host}: busy with other calls of ours")]
     Busy { host: String },
     /// The server failed again and again, and is left alone for a moment.
-    #[error("{host}: not called: its last {failures} calls failed; tried again by itself within a minute")]
-    Unavailable { host: String, failures: u32 },
+    #[error(
+        "{host}: not called: its last {failures} calls failed; tried again by itself within a minute; the last failure: {last}"
+    )]
+    Unavailable { host: String, failures: u32, last: String },
     /// The server wants to be left alone with this credential.
     #[error("{host}: allows no more calls until {until}")]
     RateLimited { host: String, until: Timestamp },

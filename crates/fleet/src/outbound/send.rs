@@ -104,7 +104,7 @@ impl Inner {
                     return Err(self.limited(&request, host, after.unwrap_or(HOLD)));
                 }
                 Advice::Again { after } => {
-                    turn.failed();
+                    turn.failed(&format!("HTTP {status}"));
                     let retry_at = after.map(|after| moment(self.clock.now(), after));
                     let answer = Streaming::new(response, request, deadline, turn);
                     let error = answer.into_error(asked, retry_at).await;
@@ -149,8 +149,9 @@ impl Inner {
         let permit = self.guard.check(&request.url).map_err(|refusal| refused(request, refusal))?;
         let server = Server::of(&request.url).ok_or_else(|| refused(request, Refusal::NoHost))?;
         let host = self.budgets.of(&server);
-        let late = || Error::Timeout { target: request.target(), after: request.timeout };
-        let turn = timeout_at(deadline, host.turn(request.credential_id())).await.map_err(|_| late())??;
+        let turn = timeout_at(deadline, host.turn(request.credential_id()))
+            .await
+            .map_err(|_| Error::Timeout { target: request.target(), after: request.timeout })??;
 
         let mut sent = reqwest::Request::new(request.method.clone(), request.url.clone());
         *sent.headers_mut() = request.all_headers();
@@ -172,16 +173,19 @@ impl Inner {
                 if let Some(refusal) = find::<Refusal>(&error) {
                     return Err(refused(request, refusal.clone()).into());
                 }
-                turn.failed();
                 let error = unreadable(request, error);
+                turn.failed(&error);
                 Err(Failure { error, again: Some(Again { host, after: Duration::ZERO }) })
             }
             Err(_) => {
+                // There may be time for another try, on another connection.
+                let error = Error::Timeout { target: request.target(), after: header_by - began };
                 // A caller in a hurry says nothing about the host.
                 if began.elapsed() >= self.timing.slow {
-                    turn.failed();
+                    turn.failed(&error);
                 }
-                Err(late().into())
+                let again = (header_by < deadline).then_some(Again { host, after: Duration::ZERO });
+                Err(Failure { error, again })
             }
         }
     }

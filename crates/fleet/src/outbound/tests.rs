@@ -97,11 +97,8 @@ impl World {
 
     /// The client that an operator would get with this `--outbound-allow`.
     fn client(&self, allow: &str) -> Client {
-        let options = Options {
-            allow: allow.parse().unwrap(),
-            deny: DenyList::default(),
-            ca_bundle: Some(self.bundle()),
-        };
+        let options =
+            Options { allow: allow.parse().unwrap(), ca_bundle: Some(self.bundle()), ..Options::default() };
         Client::with("test", options, Clock::system(), &Registry::new(), self.lookup(), self.timing).unwrap()
     }
 

@@ -44,6 +44,8 @@ pub struct StatusPatch {
     conditions: BTreeMap<&'static str, Vec<Condition>>,
     transitions: Vec<Transition>,
     is_changed: bool,
+    read: Option<String>,
+    version: Option<String>,
 }
 
 impl StatusPatch {
@@ -70,7 +72,15 @@ impl StatusPatch {
             conditions: BTreeMap::new(),
             transitions: Vec::new(),
             is_changed: false,
+            read: object.meta().resource_version.clone(),
+            version: None,
         }
+    }
+
+    /// Has the write refused if anybody wrote to the object since it was read: for a manager that several controllers share.
+    pub fn if_unchanged(mut self) -> Self {
+        self.version.clone_from(&self.read);
+        self
     }
 
     /// Sets a field. A value that serializes to null removes it.
@@ -156,6 +166,7 @@ impl StatusPatch {
             fields: self.fields,
             cleared: self.cleared,
             transitions: self.transitions,
+            version: self.version,
         }))
     }
 
@@ -201,7 +212,8 @@ mod tests {
 
     /// A Deployment, because its status has both fields and conditions.
     fn object(status: &Value) -> Deployment {
-        let metadata = json!({"name": "a", "namespace": "n", "uid": "u", "generation": 2});
+        let metadata =
+            json!({"name": "a", "namespace": "n", "uid": "u", "generation": 2, "resourceVersion": "7"});
         serde_json::from_value(json!({ "metadata": metadata, "status": status })).unwrap()
     }
 
@@ -234,7 +246,13 @@ mod tests {
         let apply = apply(patch(&json!({})).condition(&Ready(true, "fine")).into_write());
         assert_eq!(apply.fields["conditions"], json!([ready("True", "fine", 2, "2024-06-01T00:00:00Z")]));
         assert_eq!(apply.transitions.len(), 1);
-        assert_eq!(apply.target.uid, "u");
+        assert_eq!((apply.target.uid.as_str(), apply.version), ("u", None));
+    }
+
+    #[test]
+    fn a_shared_manager_writes_only_to_what_it_has_read() {
+        let patch = patch(&json!({})).condition(&Ready(true, "fine")).if_unchanged();
+        assert_eq!(apply(patch.into_write()).version.as_deref(), Some("7"));
     }
 
     #[test]

@@ -34,6 +34,7 @@ async fn neither_a_restart_nor_a_change_of_no_consequence_is_a_write() -> anyhow
         wait_for(&maps, &format!("m{i}"), "the copy", DEADLINE, is_copied("1")).await?;
     }
     let writes = || proxy.calls().except("leases").writes();
+    told_of(&proxy, OBJECTS).await?;
     assert_eq!(writes(), OBJECTS, "one for each");
     // A restart must not find the same identity still holding the Lease.
     copier.stop().await?;
@@ -51,9 +52,21 @@ async fn neither_a_restart_nor_a_change_of_no_consequence_is_a_write() -> anyhow
     // What comes after it has been seen: the label was before.
     maps.patch("m1", &PatchParams::default(), &Patch::Merge(json!({"data": {"in": "2"}}))).await?;
     wait_for(&maps, "m1", "the copy", DEADLINE, is_copied("2")).await?;
+    told_of(&proxy, OBJECTS + 1).await?;
     assert_eq!(writes(), OBJECTS + 1, "for m1 alone:\n{}", proxy.calls());
     // One watch that begins with the list, and the Lease: no other reads, however many objects.
     let reads = proxy.calls().iter().skip(reads).filter(|call| !call.is_write()).count();
     assert!(reads <= 4, "{reads} reads:\n{}", proxy.calls());
     copier.stop().await
+}
+
+/// Waits until the proxy has noted so many writes: it notes a call when it has passed the answer on, and the watch may tell of the
+/// write before.
+async fn told_of(proxy: &Proxy, writes: usize) -> anyhow::Result<()> {
+    eventually(DEADLINE, "the proxy to note the writes", async || {
+        let noted = proxy.calls().except("leases").writes();
+        anyhow::ensure!(noted >= writes, "{noted} so far, and {writes} were seen");
+        Ok(())
+    })
+    .await
 }

@@ -175,9 +175,26 @@ async fn writes_nothing_to_an_object_that_was_made_anew() -> anyhow::Result<()> 
         fields: json!({"currentHealthy": 7}).as_object().unwrap().clone(),
         cleared: vec![],
         transitions: vec![],
+        version: None,
     });
     assert!(writer.apply(&[status]).await.is_err());
     assert_ne!(budgets.get("d").await?.status.map(|status| status.current_healthy), Some(7));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_status_for_an_unchanged_object_is_refused_after_a_change() -> anyhow::Result<()> {
+    let (plane, client) = admin().await;
+    let namespace = plane.namespace("writer").await?;
+    let (budgets, read) = budget(&client, &namespace).await?;
+    let status = |healthy: i32| {
+        let patch = StatusPatch::of(&read, MANAGER, Timestamp::UNIX_EPOCH).field("currentHealthy", healthy);
+        patch.if_unchanged().into_write().expect("a change")
+    };
+    let writer = writer(&client);
+    writer.apply(&[status(5)]).await?;
+    assert!(writer.apply(&[status(7)]).await.is_err());
+    assert_eq!(budgets.get("d").await?.status.map(|status| status.current_healthy), Some(5));
     Ok(())
 }
 

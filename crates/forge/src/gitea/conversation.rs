@@ -11,8 +11,8 @@ use serde_json::json;
 use super::Gitea;
 use crate::contents::{Commit, Repository};
 use crate::conversation::{
-    Change, ChangedFiles, Comment, CommentId, CommitText, File, FileLimits, Forge, PullRequest, Report,
-    Reported, User,
+    Before, Change, ChangedFiles, Comment, CommentId, CommitText, File, FileLimits, Forge, PullRequest,
+    Report, Reported, User,
 };
 use crate::error::Error;
 use crate::files::{Entry, Reader, read_all};
@@ -303,5 +303,15 @@ impl Forge for Gitea {
         report: &'a Report,
     ) -> BoxFuture<'a, Result<Reported, Error>> {
         self.report_by_status(repository, commit, report).boxed()
+    }
+
+    fn announce<'a>(
+        &'a self,
+        repository: &'a Repository,
+        commit: &'a Commit,
+        report: &'a Report,
+        _: Before,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        self.announce_by_status(repository, commit, report).boxed()
     }
 }

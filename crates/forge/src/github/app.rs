@@ -1,5 +1,7 @@
 //! The GitHub App: what it is, and the tokens that it makes.
 
+use std::collections::BTreeMap;
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use fleet::outbound::{self, Credential, Url};
@@ -35,6 +37,25 @@ pub enum InvalidApp {
     Key,
 }
 
+/// What people know an App by.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct AppInfo {
+    pub id: u64,
+    /// Name in addresses; `<slug>[bot]` is who its commits are by.
+    pub slug: String,
+    pub name: String,
+}
+
+/// An App in an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installation {
+    pub id: u64,
+    /// Whether somebody has turned it off: it gets no tokens.
+    pub is_suspended: bool,
+    /// What it may do there: see [`Scope::permissions`].
+    pub permissions: BTreeMap<String, String>,
+}
+
 /// What an installation's token may reach.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
@@ -42,6 +63,8 @@ pub struct Scope {
     pub ids: Vec<u64>,
     /// Their names, without the owner.
     pub names: Vec<String>,
+    /// What may be done there, by GitHub's names: `contents`; `read` or `write`. With none: all that the installation may.
+    pub permissions: BTreeMap<String, String>,
 }
 
 /// A token of an installation: good for an hour.
@@ -57,6 +80,8 @@ struct Wanted<'a> {
     repository_ids: &'a [u64],
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     repositories: &'a [String],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    permissions: &'a BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -66,8 +91,19 @@ struct Made {
 }
 
 #[derive(Deserialize)]
-struct Installation {
+struct FoundInstallation {
     id: u64,
+    #[serde(default)]
+    suspended_at: Option<Timestamp>,
+    #[serde(default)]
+    permissions: BTreeMap<String, String>,
+}
+
+impl From<FoundInstallation> for Installation {
+    fn from(found: FoundInstallation) -> Self {
+        let is_suspended = found.suspended_at.is_some();
+        Self { id: found.id, is_suspended, permissions: found.permissions }
+    }
 }
 
 impl App {
@@ -82,17 +118,37 @@ impl App {
         self.id
     }
 
-    /// The number of the installation that a repository is in.
+    /// What the forge knows of it. [`Error::NotFound`] if there is no App of this id, [`Error::Unauthorized`] if the key is not
+    /// its.
+    pub async fn info(&self, server: &Url, outbound: &outbound::Client) -> Result<AppInfo, Error> {
+        let what = format!("GitHub App {}", self.id);
+        self.api(server, outbound)?.read(&what, &["app"], &[]).await
+    }
+
+    /// Where it is installed; the first `most`.
+    pub async fn installations(
+        &self,
+        server: &Url,
+        most: usize,
+        outbound: &outbound::Client,
+    ) -> Result<Vec<Installation>, Error> {
+        let what = format!("installations of the GitHub App {}", self.id);
+        let found: Vec<FoundInstallation> =
+            self.api(server, outbound)?.list(&what, &["app", "installations"], &[], most).await?;
+        Ok(found.into_iter().map(Into::into).collect())
+    }
+
+    /// The installation that a repository is in. [`Error::NotFound`] if it is in none, or there is no such App.
     pub async fn installation_of(
         &self,
         server: &Url,
         repository: &Repository,
         outbound: &outbound::Client,
-    ) -> Result<u64, Error> {
+    ) -> Result<Installation, Error> {
         let what = format!("installation of the GitHub App {} for {repository}", self.id);
         let segments = ["repos", repository.owner(), repository.name(), "installation"];
-        let found: Installation = self.api(server, outbound)?.read(&what, &segments, &[]).await?;
-        Ok(found.id)
+        let found: FoundInstallation = self.api(server, outbound)?.read(&what, &segments, &[]).await?;
+        Ok(found.into())
     }
 
     /// Has a token made that reaches what `scope` says, and no more than the installation does.
@@ -106,7 +162,8 @@ impl App {
         let what = format!("token of installation {installation} of the GitHub App {}", self.id);
         let number = installation.to_string();
         let segments = ["app", "installations", &number, "access_tokens"];
-        let wanted = Wanted { repository_ids: &scope.ids, repositories: &scope.names };
+        let Scope { ids, names, permissions } = scope;
+        let wanted = Wanted { repository_ids: ids, repositories: names, permissions };
         let api = self.api(server, outbound)?;
         let made: Made = api.write(Method::POST, &what, &segments, &wanted).await?;
         Ok(InstallationToken { token: Secret::new(made.token), expires_at: made.expires_at })

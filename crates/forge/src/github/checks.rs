@@ -16,7 +16,7 @@ const MAX_ANNOTATIONS: usize = 50;
 /// Bytes of `summary` and of `text` that GitHub takes.
 const MAX_TEXT: usize = 65_535;
 
-/// Check runs of one name that are looked through.
+/// Check runs that are looked through.
 const MAX_RUNS: usize = 1000;
 
 /// Titles of check runs that are continued: nobody has begun to run what they stand for.
@@ -78,6 +78,30 @@ impl GitHub {
         Ok(Reported { check_run: Some(made.id) })
     }
 
+    /// As [`report_by_check_run`](Self::report_by_check_run), in the place of what our App said under the same external id.
+    pub(super) async fn announce_by_check_run(
+        &self,
+        repository: &Repository,
+        commit: &Commit,
+        report: &Report,
+        app: Option<u64>,
+    ) -> Result<(), Error> {
+        let what = format!("check runs of {commit} of {repository}");
+        let segments =
+            ["repos", repository.owner(), repository.name(), "commits", commit.as_str(), "check-runs"];
+        let app = app.map(|app| app.to_string());
+        let mut query = vec![("filter", "latest")];
+        query.extend(app.as_deref().map(|app| ("app_id", app)));
+        let found = self
+            .api
+            .list_within(&what, &segments, &query, MAX_RUNS, |found: CheckRuns| found.check_runs)
+            .await?;
+        let is_it = |run: &&CheckRun| run.external_id.as_ref() == Some(&report.external_id);
+        let known = found.iter().filter(is_it).map(|run| run.id).max();
+        let report = Report { check_run: known, replaces: None, ..report.clone() };
+        self.report_by_check_run(repository, commit, &report).await.map(drop)
+    }
+
     /// The check run that said what this report replaces.
     async fn continued(
         &self,
@@ -109,7 +133,7 @@ fn body(report: &Report) -> Value {
         Verdict::Queued => ("queued", None),
         Verdict::InProgress => ("in_progress", None),
         Verdict::Success => ("completed", Some("success")),
-        Verdict::Failure => ("completed", Some("failure")),
+        Verdict::Failure | Verdict::Error | Verdict::Deleted => ("completed", Some("failure")),
         Verdict::Neutral => ("completed", Some("neutral")),
         Verdict::Cancelled => ("completed", Some("cancelled")),
     };

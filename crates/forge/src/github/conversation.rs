@@ -9,8 +9,8 @@ use serde_json::json;
 use super::GitHub;
 use crate::contents::{Commit, Repository};
 use crate::conversation::{
-    Change, ChangedFiles, Comment, CommentId, CommitText, File, FileLimits, Forge, PullRequest, Report,
-    Reported, User,
+    Before, Change, ChangedFiles, Comment, CommentId, CommitText, File, FileLimits, Forge, PullRequest,
+    Report, Reported, User,
 };
 use crate::error::Error;
 use crate::files::{Entry, Reader, read_all};
@@ -290,6 +290,23 @@ impl Forge for GitHub {
                 self.report_by_check_run(repository, commit, report).await
             } else {
                 self.report_by_status(repository, commit, report).await
+            }
+        }
+        .boxed()
+    }
+
+    fn announce<'a>(
+        &'a self,
+        repository: &'a Repository,
+        commit: &'a Commit,
+        report: &'a Report,
+        before: Before,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        async move {
+            if self.is_app {
+                self.announce_by_check_run(repository, commit, report, before.app).await
+            } else {
+                self.announce_by_status(repository, commit, report).await
             }
         }
         .boxed()

@@ -12,8 +12,8 @@ use super::shape::{
 };
 use crate::contents::{Commit, Repository};
 use crate::conversation::{
-    Change, ChangedFiles, Comment, CommentId, CommitText, File, FileLimits, Forge, PullRequest, Report,
-    Reported, User,
+    Before, Change, ChangedFiles, Comment, CommentId, CommitText, File, FileLimits, Forge, PullRequest,
+    Report, Reported, User,
 };
 use crate::error::Error;
 use crate::files::{Entry, EntryKind, Reader, read_all};
@@ -278,5 +278,15 @@ impl Forge for GitLab {
         report: &'a Report,
     ) -> BoxFuture<'a, Result<Reported, Error>> {
         self.report_by_status(repository, commit, report).boxed()
+    }
+
+    fn announce<'a>(
+        &'a self,
+        repository: &'a Repository,
+        commit: &'a Commit,
+        report: &'a Report,
+        before: Before,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        self.announce_by_status(repository, commit, report, before.merge_request).boxed()
     }
 }

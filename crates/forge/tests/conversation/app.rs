@@ -65,13 +65,13 @@ async fn a_token_reaches_what_its_scope_says() {
     let world = fixture();
     let (all, by_id, by_both) = (
         Scope::default(),
-        Scope { ids: vec![world.id_of("acme/app")], names: Vec::new() },
-        Scope { ids: vec![world.id_of("acme/app")], names: vec!["secret".to_owned()] },
+        Scope { ids: vec![world.id_of("acme/app")], ..Scope::default() },
+        Scope { ids: vec![world.id_of("acme/app")], names: vec!["secret".to_owned()], ..Scope::default() },
     );
     assert!(world.shows(&all, "acme/app").await && world.shows(&all, "acme/secret").await);
     assert!(world.shows(&by_id, "acme/app").await && !world.shows(&by_id, "acme/secret").await);
     assert!(world.shows(&by_both, "acme/secret").await);
-    let unknown = Scope { ids: Vec::new(), names: vec!["none".to_owned()] };
+    let unknown = Scope { names: vec!["none".to_owned()], ..Scope::default() };
     let text = fails!(world.token(&unknown).await, Error::Invalid { .. });
     assert!(text.contains("does not exist or is not accessible"), "{text}");
 }
@@ -93,7 +93,8 @@ async fn finds_the_installation_of_a_repository() {
     let world = fixture();
     let (app, server) = (app("7", &world.key), url(world.github.url()));
     let found = app.installation_of(&server, &repository("acme/app"), &world.world.outbound).await.unwrap();
-    assert_eq!(found, world.installation);
+    assert_eq!((found.id, found.is_suspended), (world.installation, false));
+    assert_eq!(found.permissions["contents"], "read");
     world.github.edit(|model| model.repository("other/app").map(drop).unwrap());
     let missing = app.installation_of(&server, &repository("other/app"), &world.world.outbound).await;
     fails!(missing, Error::NotFound { .. });
@@ -124,4 +125,57 @@ fn an_app_has_a_number_and_a_key() {
     assert_eq!(made(" 7\n", &pem), Ok(7));
     assert_eq!(made("Konflux", &pem), Err(InvalidApp::Id));
     assert_eq!(made("7", "no key"), Err(InvalidApp::Key));
+}
+
+#[tokio::test]
+async fn tells_what_it_is_and_where() {
+    let world = fixture();
+    let (app, server) = (app("7", &world.key), url(world.github.url()));
+    let info = app.info(&server, &world.world.outbound).await.unwrap();
+    assert_eq!((info.id, info.slug.as_str(), info.name.as_str()), (7, "konflux", "Konflux"));
+    let suspended = world.github.edit(|model| {
+        let (installation, now) = (model.install(7, "other", &[("contents", "read")]), model.now());
+        model.installation_mut(installation).unwrap().suspended_at = Some(now);
+        for number in 0..150 {
+            model.install(7, &format!("org{number}"), &[]);
+        }
+        model.repository("other/app").unwrap();
+        installation
+    });
+    let found = app.installations(&server, 1000, &world.world.outbound).await.unwrap();
+    assert_eq!(found.len(), 152);
+    assert_eq!(app.installations(&server, 20, &world.world.outbound).await.unwrap().len(), 20);
+    let resting: Vec<u64> = found.iter().filter(|one| one.is_suspended).map(|one| one.id).collect();
+    assert_eq!(resting, [suspended]);
+    let of_other =
+        app.installation_of(&server, &repository("other/app"), &world.world.outbound).await.unwrap();
+    assert!(of_other.is_suspended);
+    let token = app.token(&server, suspended, &Scope::default(), &world.world.outbound).await;
+    fails!(token, Error::Forbidden { .. });
+    // Of an App that there is not GitHub says the same as of one that is not installed.
+    let unknown = self::app("8", &world.key);
+    fails!(unknown.info(&server, &world.world.outbound).await, Error::NotFound { .. });
+}
+
+#[tokio::test]
+async fn a_token_may_do_what_its_scope_says() {
+    let world = fixture();
+    world.github.edit(|model| {
+        let permissions = &mut model.installation_mut(world.installation).unwrap().permissions;
+        permissions.insert("contents".to_owned(), "write".to_owned());
+        permissions.insert("repository_hooks".to_owned(), "write".to_owned());
+    });
+    let scope =
+        Scope { permissions: [("contents".to_owned(), "read".to_owned())].into(), ..Scope::default() };
+    for (scope, is_enough) in [(Scope::default(), true), (scope, false)] {
+        let token = world.token(&scope).await.unwrap();
+        let forge = world.world.change(Provider::GitHub, world.github.url(), token.token.expose());
+        assert!(forge.commit(&repository("acme/app"), "main").await.is_ok());
+        let deleted = forge.delete_hook(&repository("acme/app"), "https://none.test").await;
+        if is_enough {
+            assert!(!deleted.unwrap());
+        } else {
+            fails!(deleted, Error::Forbidden { .. });
+        }
+    }
 }

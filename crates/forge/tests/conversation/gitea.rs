@@ -24,7 +24,7 @@ struct Fixture {
     test: &'static str,
 }
 
-async fn push(
+pub(crate) async fn push(
     client: &Client,
     repository: &str,
     branch: &str,

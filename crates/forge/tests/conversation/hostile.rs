@@ -129,17 +129,19 @@ async fn a_commit_has_a_commits_name() {
 }
 
 #[tokio::test]
-async fn a_forge_that_does_not_answer_is_left() {
+async fn a_forge_that_does_not_answer_is_asked_again_and_left() {
     let world = fixture();
-    world.github.traffic().fail(COMMIT, 1, Fault::Hang);
+    world.github.traffic().fail(COMMIT, 2, Fault::Hang);
     let asked = world.forge.describe(&world.scene.repository, "main");
     let waited = async {
-        while world.github.traffic().count(COMMIT) == 0 {
-            tokio::task::yield_now().await;
+        for asked in 1..=2 {
+            while world.github.traffic().count(COMMIT) < asked {
+                tokio::task::yield_now().await;
+            }
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_secs(31)).await;
+            tokio::time::resume();
         }
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(31)).await;
-        tokio::time::resume();
     };
     let (found, ()) = tokio::join!(asked, waited);
     let error = found.unwrap_err();

@@ -2,7 +2,10 @@
 
 use fleet::Secret;
 use fleet::outbound::{self, Options, Url};
-use forge::{Access, Contents, Error, Forge, Provider, Report, Repository, User, Verdict, connect, converse};
+use forge::{
+    Access, Changes, Contents, Error, Forge, Provider, Report, Repository, User, Verdict, change, connect,
+    converse,
+};
 use testkit::pki::Authority;
 
 pub(crate) struct World {
@@ -40,6 +43,12 @@ impl World {
         let token = secret(token);
         let access = Access { token: Some(&token), ..Access::default() };
         converse(provider, &url(server), access, &self.outbound).unwrap()
+    }
+
+    pub(crate) fn change(&self, provider: Provider, server: &str, token: &str) -> Box<dyn Changes> {
+        let token = secret(token);
+        let access = Access { token: Some(&token), ..Access::default() };
+        change(provider, &url(server), access, &self.outbound).unwrap()
     }
 }
 

@@ -21,6 +21,9 @@ const TRANSIENT: [&str; 1] = ["events"];
 /// What stands for names that the service gave.
 const MADE: &str = "(made by the service)";
 
+/// Length of the hash at the end of a name that is derived from another one.
+const DERIVED: usize = 10;
+
 /// All objects of the kinds that the service asked for, in the tenant's namespace; and which objects, whatever is in
 /// them, the service keeps in its own.
 #[derive(Debug)]
@@ -80,6 +83,8 @@ impl EndState {
                 }
             }
         }
+        let unseen = objects.iter().map(|(_, object)| name(object)).filter(|name| is_derived(name, &made));
+        let made = made.iter().map(String::as_str).chain(unseen).map(str::to_owned).collect();
         let words = Words::new(tenant_name, &made, &objects);
         state.objects = objects.into_iter().map(|(plural, object)| words.normal(&plural, object)).collect();
         state.objects.sort();
@@ -109,6 +114,17 @@ impl EndState {
 /// Whether a namespace is the tenant's of some repetition.
 fn is_tenant(namespace: &str) -> bool {
     namespace.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('-'))
+}
+
+/// Whether a name is another one that the service gave, and a hash. A process that is killed at one write may have another under way:
+/// what that makes is there, though nobody saw the answer.
+fn is_derived(name: &str, made: &BTreeSet<String>) -> bool {
+    let is_hash = |text: &str| {
+        text.len() == DERIVED && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'))
+    };
+    made.iter().any(|made| {
+        name.strip_prefix(made.as_str()).and_then(|rest| rest.strip_prefix('-')).is_some_and(is_hash)
+    })
 }
 
 /// The elements of `all` that are left when each of `taken` takes one away.
@@ -248,6 +264,17 @@ mod tests {
     #[test]
     fn runs_that_differ_in_names_times_and_nodes_only_are_the_same() {
         run("drill-a", "1111", "thing-x7f", 1).compare(&run("drill-b", "22222", "thing-q3z", 1)).unwrap();
+    }
+
+    #[test]
+    fn a_name_is_derived_by_a_hash() {
+        let made = BTreeSet::from(["shop-3meazyz65l".to_owned()]);
+        assert!(is_derived("shop-3meazyz65l-khmzstytac", &made));
+        for other in
+            ["shop-3meazyz65l", "shop-3meazyz65l-child", "shop-khmzstytac", "shop-3meazyz65l-khmzstyta1"]
+        {
+            assert!(!is_derived(other, &made), "{other}");
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Repository {
     pub description: String,
     pub visibility: Visibility,
     pub default_branch: String,
+    /// Answers say so; that nothing can be changed then is not enforced.
+    pub is_archived: bool,
     /// Id of the repository that this one was forked from.
     pub fork_of: Option<u64>,
     pub collaborators: Vec<Member>,
@@ -29,6 +31,8 @@ pub struct Repository {
     pub statuses: Vec<CommitStatus>,
     pub check_suites: Vec<CheckSuite>,
     pub check_runs: Vec<CheckRun>,
+    /// GitLab: of merge requests, oldest first.
+    pub pipelines: Vec<Pipeline>,
     pub hooks: Vec<Hook>,
     pub created_at: Timestamp,
     pub(super) network: usize,
@@ -118,6 +122,22 @@ pub struct CommitStatus {
     pub updated_at: Timestamp,
 }
 
+/// GitLab: what runs for a merge request, and what statuses of its commits belong to.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    pub id: u64,
+    pub sha: String,
+    /// `iid` of the merge request.
+    pub merge_request: u64,
+}
+
+impl Pipeline {
+    /// The ref that it runs for.
+    pub fn reference(&self) -> String {
+        format!("refs/merge-requests/{}/head", self.merge_request)
+    }
+}
+
 /// GitHub: one for each App and commit.
 #[derive(Clone, Debug)]
 pub struct CheckSuite {
@@ -192,6 +212,7 @@ impl Repository {
             description: String::new(),
             visibility: Visibility::Public,
             default_branch: "main".to_owned(),
+            is_archived: false,
             fork_of,
             collaborators: Vec::new(),
             refs: BTreeMap::new(),
@@ -200,6 +221,7 @@ impl Repository {
             statuses: Vec::new(),
             check_suites: Vec::new(),
             check_runs: Vec::new(),
+            pipelines: Vec::new(),
             hooks: Vec::new(),
             created_at: now,
             network,

@@ -119,12 +119,12 @@ impl Traffic {
         self.0.lock().calls.clear();
     }
 
-    pub(super) fn add_route(&self, route: &str) {
+    pub(crate) fn add_route(&self, route: &str) {
         self.0.lock().routes.insert(route.to_owned());
     }
 
     /// Notes a request, and says which it is and what it meets.
-    pub(super) fn arrive(&self, route: &str, path: &str) -> (usize, Option<Fault>) {
+    pub(crate) fn arrive(&self, route: &str, path: &str) -> (usize, Option<Fault>) {
         let mut state = self.0.lock();
         let call =
             Call { route: route.to_owned(), path: path.to_owned(), caller: Caller::Anonymous, status: 0 };
@@ -138,7 +138,7 @@ impl Traffic {
         (state.calls.len() - 1, fault)
     }
 
-    pub(super) fn answered(&self, index: usize, caller: Caller, status: StatusCode) {
+    pub(crate) fn answered(&self, index: usize, caller: Caller, status: StatusCode) {
         // Forgotten meanwhile.
         let mut state = self.0.lock();
         let Some(call) = state.calls.get_mut(index) else { return };

@@ -30,6 +30,8 @@ struct Known {
     name: String,
     #[serde(default)]
     config: Value,
+    #[serde(default)]
+    events: Vec<String>,
 }
 
 impl Hook<'_> {
@@ -75,6 +77,16 @@ impl Client {
         let path = ["repos", owner, name, "hooks"];
         let answer = self.call(&what, Method::GET, &path, &[("limit", "50")], None).await?;
         Ok(urls(&answer.json::<Vec<Known>>()?))
+    }
+
+    /// Events of a repository's webhooks to this address, in the forge's words.
+    pub async fn hook_events(&self, repository: &str, url: &str) -> anyhow::Result<Vec<String>> {
+        let (owner, name) = split(repository)?;
+        let what = format!("list webhooks of {repository}");
+        let path = ["repos", owner, name, "hooks"];
+        let known: Vec<Known> =
+            self.call(&what, Method::GET, &path, &[("limit", "50")], None).await?.json()?;
+        Ok(known.into_iter().filter(|hook| hook.config["url"] == url).flat_map(|hook| hook.events).collect())
     }
 
     /// Addresses of the webhooks of the whole forge.

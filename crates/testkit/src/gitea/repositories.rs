@@ -1,5 +1,7 @@
 //! Repositories, pull requests, and what is said of commits.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Context as _;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
@@ -10,6 +12,9 @@ use super::client::{Client, split};
 
 /// The branch that a new repository begins with.
 pub(super) const MAIN: &str = "main";
+
+/// How long the forge may take to find out whether a pull request can be merged.
+const MERGEABLE: Duration = Duration::from_secs(30);
 
 /// A pull request to be.
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +37,28 @@ pub struct CommitStatus {
     pub target_url: String,
 }
 
+/// An open pull request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenPull {
+    pub number: u64,
+    pub title: String,
+    pub body: String,
+    /// Where a person sees it.
+    pub url: String,
+    /// Branch with the change, and the one to merge into.
+    pub head: String,
+    pub base: String,
+}
+
 #[derive(Deserialize)]
 struct Pull {
     number: u64,
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    body: String,
+    #[serde(default)]
+    html_url: String,
     base: End,
     head: End,
 }
@@ -164,6 +188,32 @@ impl Client {
         Ok(self.call(&what, Method::POST, &path, &[], Some(&body)).await?.json::<Pull>()?.number)
     }
 
+    /// The open pull requests, newest first; the first fifty.
+    pub async fn pulls(&self, repository: &str) -> anyhow::Result<Vec<OpenPull>> {
+        let (owner, name) = split(repository)?;
+        let what = format!("list pull requests of {repository}");
+        let path = ["repos", owner, name, "pulls"];
+        let query = [("state", "open"), ("limit", "50")];
+        let open: Vec<Pull> = self.call(&what, Method::GET, &path, &query, None).await?.json()?;
+        Ok(open.into_iter().map(OpenPull::from).collect())
+    }
+
+    /// Merges a pull request by a merge commit. The forge looks for conflicts first, and refuses until it knows.
+    pub async fn merge(&self, repository: &str, pull: u64) -> anyhow::Result<()> {
+        let (owner, name) = split(repository)?;
+        let what = format!("merge pull request {pull} of {repository}");
+        let path = ["repos", owner, name, "pulls", &pull.to_string(), "merge"];
+        let until = Instant::now() + MERGEABLE;
+        loop {
+            let answer = self.call(&what, Method::POST, &path, &[], Some(&json!({ "Do": "merge" }))).await?;
+            if answer.status != StatusCode::METHOD_NOT_ALLOWED || Instant::now() > until {
+                answer.success()?;
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     /// Writes a comment on a pull request.
     pub async fn comment(&self, repository: &str, pull: u64, text: &str) -> anyhow::Result<()> {
         let (owner, name) = split(repository)?;
@@ -197,6 +247,13 @@ impl Client {
         let path = ["repos", owner, name, "commits", commit, "status"];
         let answer = self.call(&what, Method::GET, &path, &[("limit", "50")], None).await?;
         Ok(answer.json::<Combined>()?.statuses.unwrap_or_default())
+    }
+}
+
+impl From<Pull> for OpenPull {
+    fn from(pull: Pull) -> Self {
+        let Pull { number, title, body, html_url, base, head } = pull;
+        Self { number, title, body, url: html_url, head: head.branch, base: base.branch }
     }
 }
 

@@ -1,6 +1,7 @@
 //! How much, and for how long.
 
 use std::io::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::{Body, Bytes};
 use flate2::Compression;
@@ -96,6 +97,36 @@ async fn the_whole_call_has_a_limit(#[case] path: &str) {
     assert!(matches!(result, Err(Error::Timeout { .. })), "{result:?}");
     assert!(began.elapsed() >= Duration::from_millis(500));
     assert_eq!(forge.asked(), 1, "no time is left to try again");
+}
+
+/// A connection that has died, or a server that forgot the call.
+#[tokio::test]
+async fn an_answer_that_does_not_begin_is_asked_for_again() {
+    let mut world = World::new();
+    world.timing.header = Duration::from_millis(300);
+    let calls = Arc::new(AtomicUsize::new(0));
+    let forge = world.serve("127.0.0.1", &["forge.test"], move |_| {
+        let is_first = calls.fetch_add(1, Ordering::SeqCst) == 0;
+        async move { if is_first { std::future::pending().await } else { Answer::new(Body::from("here")) } }
+    });
+    let client = world.client("forge.test");
+    let url = forge.url("forge.test", "/");
+    let answer = tokio::time::timeout(DEADLINE, client.fetch(Request::get(url.clone()))).await.unwrap();
+    assert_eq!(answer.unwrap().body(), "here");
+    assert_eq!(forge.asked(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_that_never_begins_is_reported_with_the_limit_it_missed() {
+    let mut world = World::new();
+    world.timing.header = Duration::from_millis(300);
+    let forge = world.serve("127.0.0.1", &["forge.test"], |_| std::future::pending());
+    let url = forge.url("forge.test", "/");
+    let once = Request::new(http::Method::POST, url);
+    let error = tokio::time::timeout(DEADLINE, world.client("forge.test").fetch(once)).await.unwrap();
+    let error = error.unwrap_err().to_string();
+    assert!(error.ends_with("not finished within 300ms"), "{error}");
+    assert_eq!(forge.asked(), 1, "what is done twice by being asked twice is not asked twice");
 }
 
 /// A listener that is full: its queue of connections takes no more.

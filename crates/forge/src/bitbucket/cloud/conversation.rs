@@ -175,8 +175,8 @@ impl Cloud {
         let state = match report.verdict {
             Verdict::Queued | Verdict::InProgress => "INPROGRESS",
             Verdict::Success => "SUCCESSFUL",
-            Verdict::Failure => "FAILED",
-            Verdict::Neutral | Verdict::Cancelled => "STOPPED",
+            Verdict::Failure | Verdict::Error => "FAILED",
+            Verdict::Neutral | Verdict::Cancelled | Verdict::Deleted => "STOPPED",
         };
         // There has to be one.
         let page = || below(&self.server, &format!("{repository}/commits/{commit}")).to_string();

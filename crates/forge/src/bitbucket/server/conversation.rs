@@ -142,7 +142,9 @@ impl Server {
         let state = match report.verdict {
             Verdict::Queued | Verdict::InProgress => "INPROGRESS",
             Verdict::Success => "SUCCESSFUL",
-            Verdict::Failure | Verdict::Neutral | Verdict::Cancelled => "FAILED",
+            Verdict::Failure | Verdict::Neutral | Verdict::Cancelled | Verdict::Error | Verdict::Deleted => {
+                "FAILED"
+            }
         };
         let body = json!({
             "key": first_characters(&report.context, MAX_KEY),

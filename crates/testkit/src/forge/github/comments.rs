@@ -1,5 +1,7 @@
 //! Pull requests as issues, and comments on them.
 
+use serde_json::Value;
+
 use super::state::{State, full_name};
 use super::{errors, list, render};
 use crate::forge::exchange::{Answer, Reply, Request};
@@ -15,6 +17,24 @@ pub(super) fn issue(state: &mut State, request: &Request) -> Answer {
         Some(pull) => Reply::ok(&render::issue(&state.model, repository, pull)),
         None => errors::not_found().err(),
     }
+}
+
+/// Beside those that it has. Unknown ones are made.
+pub(super) fn add_labels(state: &mut State, request: &Request) -> Answer {
+    let number = request.number("number");
+    let Some(added) = request.body["labels"].as_array() else {
+        return errors::invalid("Label", "labels", "missing_field").err();
+    };
+    let added: Vec<String> = added.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let pull = state.repo_mut(request)?.pull_mut(number).ok_or_else(errors::not_found)?;
+    for label in added {
+        if !pull.labels.contains(&label) {
+            pull.labels.push(label);
+        }
+    }
+    let repository = state.repo(request)?;
+    let labels = repository.pull(number).map(|pull| &pull.labels).into_iter().flatten();
+    Reply::ok(&labels.map(|name| render::label(&state.model, repository, name)).collect())
 }
 
 /// Oldest first.

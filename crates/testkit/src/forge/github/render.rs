@@ -88,7 +88,7 @@ pub(super) fn repository(model: &Model, repository: &Repository, viewer: Option<
         "git_url": format!("{html}.git"),
         "ssh_url": format!("git@{}:{full_name}.git", host(model)),
         "default_branch": repository.default_branch,
-        "archived": false,
+        "archived": repository.is_archived,
         "disabled": false,
         "has_issues": true,
         "created_at": time(repository.created_at),

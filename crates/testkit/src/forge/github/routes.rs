@@ -131,6 +131,7 @@ fn about_pulls(routes: Routes<State>) -> Routes<State> {
         .get("/repos/{owner}/{repo}/pulls/{number}/reviews", read, pulls::reviews)
         .post("/repos/{owner}/{repo}/pulls/{number}/reviews", take_part, pulls::create_review)
         .get("/repos/{owner}/{repo}/issues/{number}", read_issues, comments::issue)
+        .post("/repos/{owner}/{repo}/issues/{number}/labels", write, comments::add_labels)
         .get("/repos/{owner}/{repo}/issues/{number}/comments", read_issues, comments::list_comments)
         .post("/repos/{owner}/{repo}/issues/{number}/comments", take_part_in_issues, comments::create)
         .get("/repos/{owner}/{repo}/issues/comments/{comment_id}", read_issues, comments::get)

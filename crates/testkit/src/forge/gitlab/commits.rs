@@ -192,7 +192,13 @@ pub(super) fn set_status(state: &mut State, request: &Request) -> Answer {
         (commit.sha.clone(), text("name").or(text("context")).unwrap_or("default".to_owned()));
     // Without a ref it is of the branch that has the commit.
     let branch = project.refs_below("refs/heads/").find(|(_, head)| *head == sha);
-    let reference = text("ref").or(branch.map(|(name, _)| name.to_owned()));
+    let reference = match request.body["pipeline_id"].as_u64() {
+        Some(id) => {
+            let pipeline = project.pipelines.iter().find(|one| one.id == id && one.sha == sha);
+            Some(pipeline.ok_or_else(|| errors::not_found("Pipeline"))?.reference())
+        }
+        None => text("ref").or(branch.map(|(name, _)| name.to_owned())),
+    };
     let (id, now, creator) =
         (state.model.next_id(), state.model.now(), request.user().unwrap_or("ghost").to_owned());
     let statuses = &mut state.project_mut(request)?.statuses;

@@ -88,10 +88,19 @@ pub(super) fn create(state: &mut State, request: &Request) -> Answer {
         base,
         draft: title.starts_with("Draft:"),
     };
+    let labels = text("labels").map(labels_in).unwrap_or_default();
     let number = state.model.open_pull(&into, new).map_err(|_| errors::not_found("Branch"))?;
+    if let Some(pull) = state.model.repo_mut(&into).ok().and_then(|target| target.pull_mut(number)) {
+        pull.labels = labels;
+    }
     let target = state.model.find_repo(&into).ok_or_else(|| errors::not_found("Project"))?;
     let pull = target.pull(number).ok_or_else(|| errors::not_found("Merge Request"))?;
     Reply::created(&render::merge_request(&state.model, target, pull))
+}
+
+/// Names with commas between them.
+fn labels_in(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect()
 }
 
 /// `state_event` closes or reopens.
@@ -109,8 +118,12 @@ pub(super) fn update(state: &mut State, request: &Request) -> Answer {
         }
     }
     if let Some(labels) = request.text("labels") {
-        pull.labels =
-            labels.split(',').map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect();
+        pull.labels = labels_in(labels);
+    }
+    for label in request.text("add_labels").map(labels_in).unwrap_or_default() {
+        if !pull.labels.contains(&label) {
+            pull.labels.push(label);
+        }
     }
     match (request.text("state_event"), pull.state) {
         (Some("close"), PullState::Open) => pull.close(now),
@@ -168,6 +181,14 @@ pub(super) fn commits(state: &mut State, request: &Request) -> Answer {
     let base = project.head(&pull.base_branch).unwrap_or_default();
     let commits = state.model.objects(project).commits_between(base, &pull.head_sha);
     list::list(request, commits.into_iter().map(|one| render::commit(&state.model, project, one)).collect())
+}
+
+/// Newest first.
+pub(super) fn pipelines(state: &mut State, request: &Request) -> Answer {
+    let project = state.project(request)?;
+    let number = find(project, request)?.number;
+    let found = project.pipelines.iter().rev().filter(|pipeline| pipeline.merge_request == number);
+    list::list(request, found.map(|pipeline| render::pipeline(project, pipeline)).collect())
 }
 
 pub(super) fn approvals(state: &mut State, request: &Request) -> Answer {

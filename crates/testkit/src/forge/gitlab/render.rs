@@ -6,7 +6,7 @@ use crate::forge::exchange::time;
 use crate::forge::git::{ChangeKind, Commit, FileChange};
 use crate::forge::model::{Access, Account, AccountKind, Model};
 use crate::forge::repository::{
-    Comment, CommentOn, CommitStatus, Hook, PullRequest, PullState, Repository, Visibility,
+    Comment, CommentOn, CommitStatus, Hook, Pipeline, PullRequest, PullState, Repository, Visibility,
 };
 
 /// The events that a hook can want, each a boolean field.
@@ -104,7 +104,7 @@ pub(super) fn project(model: &Model, project: &Repository, viewer: Option<Access
         "visibility": visibility(project.visibility),
         "default_branch": (!project.refs.is_empty()).then_some(&project.default_branch),
         "empty_repo": project.refs.is_empty(),
-        "archived": false,
+        "archived": project.is_archived,
         "web_url": web,
         "http_url_to_repo": format!("{web}.git"),
         "ssh_url_to_repo": format!("git@{}:{path}.git", host(model)),
@@ -255,6 +255,18 @@ pub(super) fn status(model: &Model, status: &CommitStatus) -> Value {
         "started_at": is_started.then(|| time(status.created_at)),
         "finished_at": is_finished.then(|| time(status.updated_at)),
         "author": user(model, &status.creator),
+    })
+}
+
+pub(super) fn pipeline(project: &Repository, pipeline: &Pipeline) -> Value {
+    json!({
+        "id": pipeline.id,
+        "iid": pipeline.id,
+        "project_id": project.id,
+        "sha": pipeline.sha,
+        "ref": pipeline.reference(),
+        "status": "running",
+        "source": "merge_request_event",
     })
 }
 

@@ -83,6 +83,7 @@ fn about_merge_requests(routes: Routes<State>) -> Routes<State> {
         .get("/projects/{id}/merge_requests/{iid}/changes", READ, merge_requests::changes)
         .get("/projects/{id}/merge_requests/{iid}/diffs", READ, merge_requests::diffs)
         .get("/projects/{id}/merge_requests/{iid}/commits", READ, merge_requests::commits)
+        .get("/projects/{id}/merge_requests/{iid}/pipelines", READ, merge_requests::pipelines)
         .get("/projects/{id}/merge_requests/{iid}/approvals", READ, merge_requests::approvals)
         .post("/projects/{id}/merge_requests/{iid}/approve", DEVELOPER, merge_requests::approve)
         .get("/projects/{id}/merge_requests/{iid}/notes", READ, merge_requests::notes)

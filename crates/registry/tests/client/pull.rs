@@ -1,49 +1,7 @@
 //! Pulls from a registry over TLS, by the client that services use.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-use fleet::outbound::{self, Options};
-use prometheus::Registry;
-use registry::{Client, Digest, Document, Error, Keychain, Platform, Reference};
-use testkit::pki::Authority;
-use testkit::registry::PlayedRegistry;
-
-struct World {
-    registry: PlayedRegistry,
-    client: Client,
-    _folder: tempfile::TempDir,
-}
-
-/// A registry, and a client with this `--outbound-allow`.
-fn world_allowing(allow: &str) -> World {
-    let authority = Authority::new("registry-test").unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let bundle = folder.path().join("ca.crt");
-    std::fs::write(&bundle, authority.cert_pem()).unwrap();
-    let options = Options { allow: allow.parse().unwrap(), ca_bundle: Some(bundle), ..Options::default() };
-    let outbound = outbound::Client::new("test", options, fleet::Clock::system(), &Registry::new()).unwrap();
-    let registry = PlayedRegistry::start(&authority).unwrap();
-    World { registry, client: Client::new(outbound), _folder: folder }
-}
-
-fn world() -> World {
-    world_allowing("127.0.0.1")
-}
-
-impl World {
-    fn reference(&self, rest: &str) -> Reference {
-        format!("{}/{rest}", self.registry.address()).parse().unwrap()
-    }
-
-    fn keychain(&self, logins: &[(&str, &str, &str)]) -> Keychain {
-        let mut keychain = Keychain::default();
-        for (path, user, password) in logins {
-            let key = format!("{}{path}", self.registry.address());
-            let file = format!(r#"{{"{key}": {{"username": "{user}", "password": "{password}"}}}}"#);
-            keychain.add_docker_cfg(file.as_bytes()).unwrap();
-        }
-        keychain
-    }
-}
+use crate::world::World;
+use registry::{Digest, Document, Error, Keychain, Platform, Reference};
 
 fn on_linux(platform: &Platform) -> bool {
     platform.os == "linux"
@@ -51,7 +9,7 @@ fn on_linux(platform: &Platform) -> bool {
 
 #[tokio::test]
 async fn finds_the_programs_of_each_platform() {
-    let world = world();
+    let world = World::new();
     let platforms: [(&str, &[&str], &[&str]); 4] = [
         ("linux/amd64", &["/app"], &["-x"]),
         ("linux/arm64/v8", &[], &["/bin/sh"]),
@@ -84,7 +42,7 @@ async fn finds_the_programs_of_each_platform() {
 
 #[tokio::test]
 async fn shows_the_login_of_the_longest_path_and_then_the_others() {
-    let world = world();
+    let world = World::new();
     world.registry.push_image("org/app", "v1", &[("linux/amd64", &["/app"], &[])]);
     world.registry.lock("org/app", "robot", "secret");
     let reference = world.reference("org/app:v1");
@@ -109,7 +67,7 @@ async fn shows_the_login_of_the_longest_path_and_then_the_others() {
 
 #[tokio::test]
 async fn asks_for_one_token_per_repository() {
-    let world = world();
+    let world = World::new();
     let images: [(&str, &[&str], &[&str]); 2] =
         [("linux/amd64", &["/a"], &[]), ("linux/arm64", &["/a"], &[])];
     world.registry.push_image("app", "v1", &images);
@@ -122,7 +80,7 @@ async fn asks_for_one_token_per_repository() {
 
 #[tokio::test]
 async fn believes_nothing_that_has_another_digest() {
-    let world = world();
+    let world = World::new();
     let nobody = Keychain::default();
     let digest: Digest = world.registry.push_blob("app", b"content").parse().unwrap();
     let reference = world.reference("app:v1");
@@ -142,7 +100,7 @@ async fn believes_nothing_that_has_another_digest() {
 
 #[tokio::test]
 async fn tells_apart_what_is_missing_what_is_rubbish_and_what_may_not_be_called() {
-    let world = world();
+    let world = World::new();
     let nobody = Keychain::default();
     let error = world.client.manifest(&world.reference("app:v1"), &nobody).await.unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
@@ -158,7 +116,7 @@ async fn tells_apart_what_is_missing_what_is_rubbish_and_what_may_not_be_called(
     let error = world.client.manifest(&closed, &nobody).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
 
-    let guarded = world_allowing("");
+    let guarded = World::allowing("");
     let error = guarded.client.manifest(&guarded.reference("app:v1"), &nobody).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }) && !error.is_transient(), "{error}");
     assert!(guarded.registry.calls().is_empty());
