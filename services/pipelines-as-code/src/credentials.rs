@@ -255,7 +255,7 @@ impl Credentials {
         let server = self.server_of_app(repository, url_of(repository)?.as_str())?;
         let named = Self::place_of(repository)?.repository;
         let installation = self.apps.installation_of(&named).await?;
-        let scope = forge::Scope { ids: Vec::new(), names: vec![named.name().to_owned()] };
+        let scope = forge::Scope { names: vec![named.name().to_owned()], ..forge::Scope::default() };
         let token = self.apps.token(installation, &scope, FOR_US).await?;
         let access = Access { token: Some(&token), is_app: true, ..Access::default() };
         Ok(forge::converse(forge::Provider::GitHub, server, access, &self.outbound)?)

@@ -56,6 +56,13 @@ impl Event {
         self.head.repository_url != self.base.repository_url
     }
 
+    /// What its runs are named after where several deliveries are of the same commits: these are run once. Otherwise they are named
+    /// after the delivery.
+    pub fn cause(&self) -> Option<String> {
+        let pull = self.pull_request.as_ref().filter(|pull| pull.is_told_twice)?;
+        Some(format!("pull request {} at {}", pull.number, self.commit.as_ref()?))
+    }
+
     /// First line of the commit's message.
     pub fn commit_title(&self) -> Option<&str> {
         self.commit_message.as_deref().and_then(|message| message.lines().next())
@@ -91,6 +98,8 @@ pub struct PullRequest {
     pub labels: Vec<String>,
     /// Why there is an event, where it is not about commits.
     pub change: PullRequestChange,
+    /// The forge may tell of the same commits once more. Gitea does of those that a pull request is opened with.
+    pub is_told_twice: bool,
 }
 
 /// What happened to a pull request.

@@ -4,7 +4,6 @@
 //! failed is kept in `proptest-regressions/fuzz.txt` of this crate, and is tried first from then on.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use fleet::Secret;
 use forge::ChangedFiles;
@@ -13,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use pipelines_as_code_api::repository::{Param, SecretReference};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
-use proptest::test_runner::{FileFailurePersistence, TestCaseError, TestRunner};
+use proptest::test_runner::TestCaseError;
 use serde_json::{Value, json};
 
 use crate::comment::{Command, CommitCommand};
@@ -24,35 +23,9 @@ use crate::list;
 use crate::matching::{self, Candidate, Facts, Match};
 use crate::template::{self, Assignments, Template, Values};
 
-/// Cases of one test where nobody gives it time.
-const CASES: u32 = 256;
-
 /// Tries `test` on what `strategy` makes up.
 pub(crate) fn fuzz<S: Strategy>(strategy: &S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
-    let seconds = std::env::var_os("FUZZ_SECONDS");
-    let seconds = seconds.map(|seconds| {
-        seconds
-            .to_str()
-            .and_then(|text| text.parse().ok())
-            .expect("FUZZ_SECONDS is a whole number of seconds")
-    });
-    let until = Instant::now() + Duration::from_secs(seconds.unwrap_or(0));
-    loop {
-        let mut runner = TestRunner::new(ProptestConfig {
-            cases: CASES,
-            source_file: Some(file!()),
-            failure_persistence: Some(Box::new(FileFailurePersistence::SourceParallel(
-                "proptest-regressions",
-            ))),
-            ..ProptestConfig::default()
-        });
-        if let Err(failure) = runner.run(strategy, &test) {
-            panic!("{failure}");
-        }
-        if Instant::now() >= until {
-            return;
-        }
-    }
+    testkit::fuzz(file!(), strategy, test);
 }
 
 fn any_json() -> impl Strategy<Value = Value> {

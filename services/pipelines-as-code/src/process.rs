@@ -177,9 +177,10 @@ impl Processor {
             // As far as it is known, so that it can be said to whom it may concern.
             Err(stop) => (Complete::unasked(event), Err(stop)),
         };
+        let shared = complete.event.cause();
         let case = Case {
             parts,
-            delivery: &work.delivery,
+            delivery: shared.as_deref().unwrap_or(&work.delivery),
             received_at: work.received_at,
             complete: &complete,
             payload: &work.payload,

@@ -11,12 +11,11 @@
 pub mod comment;
 pub mod console;
 pub mod failure;
-pub(crate) mod markdown;
 pub mod mask;
 pub mod tasks;
 
 use fleet::ObjectKey;
-use forge::{Annotation, Report, Verdict};
+use forge::{Annotation, Report, Verdict, markdown};
 use jiff::Timestamp;
 
 use self::failure::Failure;
@@ -152,8 +151,8 @@ pub struct End<'a> {
 pub fn finished(subject: &Subject<'_>, end: End<'_>) -> Report {
     let (title, summary) = match end.verdict {
         Verdict::Success => ("Success", "has successfully validated your commit."),
-        Verdict::Failure => ("Failed", "has failed."),
-        Verdict::Cancelled => ("Cancelled", "was cancelled."),
+        Verdict::Failure | Verdict::Error => ("Failed", "has failed."),
+        Verdict::Cancelled | Verdict::Deleted => ("Cancelled", "was cancelled."),
         Verdict::Neutral | Verdict::Queued | Verdict::InProgress => {
             ("Unknown", "has ended without a result.")
         }

@@ -118,6 +118,9 @@ pub mod written {
     /// Branch that was pushed to, or that the pull request leads to.
     pub const BRANCH: AnnotationKey = AnnotationKey::new("pipelinesascode.tekton.dev/branch");
 
+    /// Branch that was pushed to, or where the changes of the pull request are.
+    pub const SOURCE_BRANCH: AnnotationKey = AnnotationKey::new("pipelinesascode.tekton.dev/source-branch");
+
     /// Kind of the forge, a [`GitProvider`](crate::pipeline_run::GitProvider).
     pub const GIT_PROVIDER: AnnotationKey = AnnotationKey::new("pipelinesascode.tekton.dev/git-provider");
 

@@ -113,7 +113,7 @@ impl Apps {
             return Ok(installation);
         }
         let app = self.app().await?;
-        let found = Box::pin(app.installation_of(&self.0.server, repository, &self.0.outbound)).await?;
+        let found = Box::pin(app.installation_of(&self.0.server, repository, &self.0.outbound)).await?.id;
         self.learn(repository, found);
         Ok(found)
     }

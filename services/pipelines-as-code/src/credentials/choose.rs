@@ -217,8 +217,8 @@ pub(super) fn scope(
         ));
     }
     let mut scope = match id {
-        Some(id) => forge::Scope { ids: vec![id], names: Vec::new() },
-        None => forge::Scope { ids: Vec::new(), names: vec![named.name().to_owned()] },
+        Some(id) => forge::Scope { ids: vec![id], ..forge::Scope::default() },
+        None => forge::Scope { names: vec![named.name().to_owned()], ..forge::Scope::default() },
     };
     for repo in own {
         let url = format!("{}{repo}", origin(server));
@@ -326,7 +326,8 @@ mod tests {
     }
 
     fn of(ids: &[u64], names: &[&str]) -> forge::Scope {
-        forge::Scope { ids: ids.to_vec(), names: names.iter().map(ToString::to_string).collect() }
+        let names = names.iter().map(ToString::to_string).collect();
+        forge::Scope { ids: ids.to_vec(), names, ..forge::Scope::default() }
     }
 
     #[rstest]

@@ -227,7 +227,7 @@ impl PullRequestEvent {
         (event.head, event.base) = (pull.source.branch(), pull.destination.branch());
         event.commit = pull.source.commit.as_ref().and_then(|commit| shape::commit(&commit.hash));
         event.pull_request =
-            Some(PullRequest { number: pull.id, title: pull.title, labels: Vec::new(), change });
+            Some(PullRequest { number: pull.id, title: pull.title, change, ..PullRequest::default() });
         event.comment = comment;
         Ok(Parsed::Event(Box::new(event)))
     }

@@ -197,8 +197,8 @@ impl PullRequestEvent {
         event.pull_request = Some(PullRequest {
             number: self.pull_request.id,
             title: self.pull_request.title,
-            labels: Vec::new(),
             change,
+            ..PullRequest::default()
         });
         event.comment = comment;
         Ok(Parsed::Event(Box::new(event)))

@@ -198,7 +198,13 @@ impl MergeRequest {
         event.head = self.source.unwrap_or_default().branch(self.source_branch, self.source_project_id);
         event.base = self.target.branch(self.target_branch, Some(self.target_project_id));
         let labels = shape::names(self.labels);
-        event.pull_request = Some(PullRequest { number: self.iid, title: self.title, labels, change });
+        event.pull_request = Some(PullRequest {
+            number: self.iid,
+            title: self.title,
+            labels,
+            change,
+            ..PullRequest::default()
+        });
         Ok(())
     }
 }

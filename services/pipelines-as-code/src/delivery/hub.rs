@@ -142,7 +142,13 @@ impl Pull {
         (event.head, event.base) = (self.head.branch(), self.base.branch());
         event.commit = Some(shape::needed_commit("pull_request.head.sha", &self.head.sha)?);
         let labels = shape::names(self.labels);
-        event.pull_request = Some(PullRequest { number: self.number, title: self.title, labels, change });
+        event.pull_request = Some(PullRequest {
+            number: self.number,
+            title: self.title,
+            labels,
+            change,
+            ..PullRequest::default()
+        });
         Ok(())
     }
 }
@@ -182,6 +188,10 @@ impl PullRequestEvent {
             &pull.base.name,
         )?;
         pull.describe(&mut event, change)?;
+        if let Some(pull) = &mut event.pull_request {
+            pull.is_told_twice =
+                provider == GitProvider::Gitea && matches!(&*self.action, "opened" | "synchronized");
+        }
         Ok(Parsed::Event(Box::new(event)))
     }
 }

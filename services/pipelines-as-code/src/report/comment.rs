@@ -79,14 +79,7 @@ impl Comment {
         repository: &forge::Repository,
         pull_request: u64,
     ) -> Result<(), forge::Error> {
-        let comments = forge.comments(repository, pull_request).await?;
-        // The oldest: whoever copies the mark comes later.
-        let known = comments.iter().find(|comment| comment.text.starts_with(&self.mark));
-        if known.is_some_and(|known| known.text.trim_end() == self.text.trim_end()) {
-            return Ok(());
-        }
-        forge.comment(repository, pull_request, &self.text, known.map(|known| known.id)).await?;
-        Ok(())
+        forge::comment_once(forge, repository, pull_request, &self.mark, &self.text).await
     }
 }
 

@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use forge::Annotation;
+use forge::{Annotation, markdown};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar};
 use pipelines_engine_api::reasons::{TaskRunReason, TerminationReason};
@@ -20,7 +20,6 @@ use pipelines_engine_api::task_run::StepState;
 use pipelines_engine_api::{PipelineRun, TaskRun};
 use regex::Regex;
 
-use super::markdown;
 use super::mask::Values;
 
 /// Failed tasks of a run that are looked into.

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
+use forge::markdown;
 use jiff::Timestamp;
 use pipelines_engine_api::status::succeeded;
 use pipelines_engine_api::{PipelineRun, TaskRun};
-
-use super::markdown;
 
 /// Rows of a table. Longer ones would not fit into what forges take.
 const MAX_ROWS: usize = 150;

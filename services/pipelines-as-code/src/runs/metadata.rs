@@ -79,6 +79,7 @@ fn own_annotations(making: &Making<'_>, original: &str, state: State) -> BTreeMa
         (written::REPO_URL, event.url.clone()),
         (written::SENDER, event.sender.login.clone()),
         (written::BRANCH, event.base.name.clone()),
+        (written::SOURCE_BRANCH, event.head.name.clone()),
         (written::GIT_PROVIDER, <&str>::from(event.provider).to_owned()),
         (written::CONTROLLER_INFO, json(making.controller_info)),
         (annotations::RECORD_SUMMARY, json(&record_summary(making))),

@@ -14,7 +14,7 @@ use crate::files;
 use crate::flags::Credential;
 use crate::log;
 use crate::places::Places;
-use crate::sys::{Errno, File};
+use crate::sys::{self, Errno, File};
 
 /// The largest value of a Secret: what the API server takes of one in all.
 const MAX: usize = 1 << 20;
@@ -55,13 +55,20 @@ pub(crate) fn write(credentials: &[Credential], places: &Places, environment: &[
     }
 }
 
-/// Nobody else may read them: SSH refuses keys that others can.
+/// Nobody else may read them: SSH refuses keys that others can. Steps may have a home folder in common and begin at any time,
+/// so a file is written beside its place, under a name of the step's own, and put there when it is whole.
 fn put(file: &Made, folder: &str) -> Result<(), Errno> {
     let name = format!("{folder}/{}", file.name);
     files::make_folders(files::folder_of(&name), 0o700)?;
-    let open = File::create(name.as_bytes(), 0o600)?;
+    let beside = format!("{name}.{:x}", sys::ticks());
+    let open = File::create(beside.as_bytes(), 0o600)?;
     open.set_mode(0o600)?;
-    open.write_all(&file.content)
+    let written =
+        open.write_all(&file.content).and_then(|()| sys::rename(beside.as_bytes(), name.as_bytes()));
+    if written.is_err() {
+        let _ = sys::remove_file(beside.as_bytes());
+    }
+    written
 }
 
 /// The files, and what is wrong with some of the Secrets. `folder` is where programs find them for certain.

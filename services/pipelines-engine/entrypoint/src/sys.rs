@@ -204,6 +204,12 @@ pub fn make_link(target: &[u8], name: &[u8]) -> Result<()> {
     call(kernel::__NR_symlinkat, [target.as_ptr().addr(), HERE, name.as_ptr().addr(), 0, 0, 0]).map(drop)
 }
 
+/// Puts a file in the place of another of the same file system, at once for everybody who looks.
+pub fn rename(from: &[u8], to: &[u8]) -> Result<()> {
+    let (from, to) = (path(from)?, path(to)?);
+    call(kernel::__NR_renameat2, [HERE, from.as_ptr().addr(), HERE, to.as_ptr().addr(), 0, 0]).map(drop)
+}
+
 pub fn remove_file(name: &[u8]) -> Result<()> {
     let name = path(name)?;
     call(kernel::__NR_unlinkat, [HERE, name.as_ptr().addr(), 0, 0, 0, 0]).map(drop)

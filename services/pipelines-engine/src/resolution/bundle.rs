@@ -1,12 +1,11 @@
 //! The resolver `bundles`: images whose layers are Tasks, Pipelines and StepActions.
 
-mod layer;
-
 use std::time::Duration;
 
 use pipelines_engine_api::annotations::bundle::{API_VERSION, KIND, NAME};
 use pipelines_engine_api::{RefSource, annotations};
 use registry::{Document, Reference};
+use tekton::layer;
 
 use super::answer::{Failure, MAX_DATA, Resource, YAML};
 use super::params::Params;

@@ -1,25 +1,21 @@
 //! The resolver `git`: files of repositories, by Git itself or by the API of a forge.
 
-mod gateway;
-mod program;
-
 use std::time::Duration;
 
 use fleet::Secret;
 use fleet::outbound::{self, Url};
 use forge::{Provider, Repository};
+use git::Limits;
 use kube::Api;
 use pipelines_engine_api::{RefSource, annotations};
 
-use self::gateway::Gateway;
-use self::program::{Fault, Limits};
 use super::answer::{Failure, MAX_DATA, Resource, YAML};
 use super::params::Params;
 use super::settings::GitSettings;
 
 /// Bytes that one repository may send, at its one revision and with none of its files but the wanted one, if the server
 /// can leave them out.
-pub(super) const MAX_TRANSFER: u64 = 192 * 1024 * 1024;
+const MAX_TRANSFER: u64 = 192 * 1024 * 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GitQuestion {
@@ -79,7 +75,7 @@ impl GitQuestion {
 
     /// Whether the answer will always be the same.
     pub(super) fn is_immutable(&self) -> bool {
-        is_commit(&self.revision)
+        git::is_commit(&self.revision)
     }
 
     pub(super) fn timeout(&self) -> Duration {
@@ -98,34 +94,16 @@ impl GitQuestion {
     }
 }
 
-fn is_commit(revision: &str) -> bool {
-    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// A branch, a tag, or the full name of a commit, and nothing that Git would take for an option, a mapping of names or an
-/// expression (git-check-ref-format, gitrevisions).
 fn check_revision(revision: &str) -> Result<(), String> {
-    let is_bad = revision.len() > 250
-        || revision.starts_with(['-', '+', '/', '.'])
-        || revision.ends_with(['/', '.'])
-        || revision.contains("..")
-        || revision.contains("//")
-        || revision.contains("@{")
-        || revision.contains([' ', '~', '^', ':', '?', '*', '[', '\\']);
-    if is_bad {
-        return Err(format!("param \"revision\": {revision:?} is no branch, tag or commit"));
-    }
-    Ok(())
+    let wrong = || format!("param \"revision\": {revision:?} is no branch, tag or commit");
+    git::is_revision(revision).then_some(()).ok_or_else(wrong)
 }
 
 fn check_path(path: &str) -> Result<(), String> {
-    let is_part = |part: &str| !part.is_empty() && part != "." && part != "..";
-    if path.starts_with('-') || path.contains('\\') || !path.split('/').all(is_part) {
-        return Err(format!(
-            "param \"pathInRepo\": {path:?} is no path of a file in the repository, as tasks/build.yaml"
-        ));
-    }
-    Ok(())
+    let wrong = || {
+        format!("param \"pathInRepo\": {path:?} is no path of a file in the repository, as tasks/build.yaml")
+    };
+    git::is_path(path).then_some(()).ok_or_else(wrong)
 }
 
 /// What upstream takes for an address, of which we fetch by http(s) only.
@@ -207,12 +185,13 @@ fn forge_of(
 /// Fetches from repositories. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Git {
+    git: git::Git,
     outbound: outbound::Client,
 }
 
 impl Git {
     pub(super) fn new(outbound: outbound::Client) -> Self {
-        Self { outbound }
+        Self { git: git::Git::new(outbound.clone()), outbound }
     }
 
     pub(super) async fn resolve(
@@ -223,8 +202,10 @@ impl Git {
         let GitQuestion { from, revision, path, timeout } = question;
         match from {
             From::Clone { url, name } => {
-                let (commit, data) = self.fetch(url, revision, path, *timeout).await?;
-                Ok(resource(question, name, commit, data, &[(annotations::resolution::URL, name)]))
+                let limits = Limits { timeout: *timeout, transfer: MAX_TRANSFER, content: MAX_DATA };
+                let fetched = self.git.file(url, revision, path, limits).await;
+                let git::File { commit, content } = fetched.map_err(|error| failure(url, &error))?;
+                Ok(resource(question, name, commit, content, &[(annotations::resolution::URL, name)]))
             }
             From::Forge { provider, server, repository, token } => {
                 let token = match token {
@@ -244,34 +225,17 @@ impl Git {
             }
         }
     }
-
-    /// The commit, and the file.
-    async fn fetch(
-        &self,
-        url: &Url,
-        revision: &str,
-        path: &str,
-        timeout: Duration,
-    ) -> Result<(String, Vec<u8>), Failure> {
-        let gateway = Gateway::start(&self.outbound, url.clone(), MAX_TRANSFER, timeout)
-            .await
-            .map_err(|error| Failure::transient(format!("{url}: {error}")))?;
-        let limits = Limits { timeout, file: MAX_DATA };
-        let read = program::read(gateway.url(), revision, path, limits).await;
-        read.map_err(|fault| failure(url, fault, gateway.trouble()))
-    }
 }
 
-/// Why there is no file: what went wrong on the way, if something did, else what Git says.
-fn failure(url: &Url, fault: Fault, trouble: Option<gateway::Trouble>) -> Failure {
-    match (trouble, fault) {
-        (Some(trouble), _) => {
-            let why = format!("{url}: {trouble}");
-            if trouble.is_transient() { Failure::transient(why) } else { Failure::Permanent(why) }
-        }
-        (None, Fault::Wrong(why)) => Failure::Permanent(format!("{url}: {why}")),
-        (None, Fault::Broken(why)) => Failure::transient(format!("{url}: {why}")),
-    }
+/// Why there is no file.
+fn failure(url: &Url, error: &git::Error) -> Failure {
+    let hint = match error {
+        git::Error::NoRepository { .. } => "; for a private one use params \"repo\", \"org\" and \"token\"",
+        git::Error::NotInstalled => " beside the resolver; params \"repo\" and \"org\" need none",
+        git::Error::Refused(_) | git::Error::Broken(_) => "",
+    };
+    let why = format!("{url}: {error}{hint}");
+    if error.is_transient() { Failure::transient(why) } else { Failure::Permanent(why) }
 }
 
 async fn read_token(client: &kube::Client, token: &Token) -> Result<Secret<String>, Failure> {

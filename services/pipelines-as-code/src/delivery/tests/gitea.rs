@@ -22,6 +22,20 @@ fn pull_requests(#[case] name: &str, #[case] action: &str, #[case] change: PullR
     assert_eq!((event.event_type, event.pull_request.unwrap().change), (EventType::PullRequest, change));
 }
 
+/// Gitea tells of a branch that is pushed and proposed at once as opened, and as pushed to.
+#[test]
+fn the_same_commits_are_told_twice() {
+    let cause = |name, action| {
+        event_of(SENDER, name, &with(&of(SENDER, "pull_request"), "/action", json!(action))).cause()
+    };
+    let opened = cause("pull_request", "opened");
+    assert!(opened.as_deref().is_some_and(|cause| cause.ends_with(HEAD)), "{opened:?}");
+    assert_eq!(cause("pull_request_sync", "synchronized"), opened);
+    // What was stopped when it was closed is run anew.
+    assert_eq!(cause("pull_request", "reopened"), None);
+    assert_eq!(event_of(SENDER, "issue_comment", &of(SENDER, "issue_comment")).cause(), None);
+}
+
 /// It is the commit that was there when somebody commented: nothing that is pushed meanwhile.
 #[rstest]
 #[case("issue_comment")]

@@ -75,6 +75,23 @@ fn are_in_both_folders_byte_for_byte() {
     }
 }
 
+/// Another step with the same home folder may be reading.
+#[test]
+fn of_a_home_in_common_are_replaced_as_a_whole() {
+    use std::io::Read as _;
+
+    let pod = pod();
+    assert_eq!(pod.step(0, &FLAGS).run().code(), 0);
+    let content = pod.read("home/.docker/config.json");
+    let mut reader = std::fs::File::open(pod.path("home/.docker/config.json")).unwrap();
+    assert_eq!(pod.step(0, &["-basic-docker=basic=registry.example", "-entrypoint", "true"]).run().code(), 0);
+    let mut read = String::new();
+    reader.read_to_string(&mut read).unwrap();
+    assert_eq!(read, content, "whoever had opened it reads what it was");
+    assert_ne!(pod.read("home/.docker/config.json"), content);
+    assert_eq!(pod.list("home/.docker").len(), 1, "nothing lies beside it");
+}
+
 #[test]
 fn that_cannot_be_made_are_warnings() {
     let pod = pod();

@@ -13,8 +13,10 @@ use crate::pod::{Pod, is_alive, wait_until};
 fn are_handed_on(#[case] signal: Signal, #[case] name: &str) {
     let pod = Pod::new(1);
     let root = pod.root();
-    let script =
-        format!("trap 'echo got {name}; exit 5' {name}; touch {root}/began; while :; do sleep 0.05; done");
+    // Without starting programs while it waits: some shells lose a signal that comes in the moment of a vfork.
+    let script = format!(
+        "trap 'echo got {name}; exit 5' {name}; sleep 30 >/dev/null 2>&1 & : >{root}/began; while :; do wait; done"
+    );
     let running = pod.step(0, &["-entrypoint", "sh", "--", "-c", &script]).start();
     wait_until("the command runs", || pod.has("began"));
     running.signal(signal);

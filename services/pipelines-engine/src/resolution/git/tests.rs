@@ -5,7 +5,6 @@ use pipelines_engine_api::Param;
 use rstest::rstest;
 use testkit::git_server::{GitServer, Repository as Served};
 
-use super::gateway::MAX_REDIRECTS;
 use super::*;
 
 const TASK: &str = "tasks/build.yaml";
@@ -95,8 +94,6 @@ async fn follows_a_repository_that_has_moved_but_not_where_it_may_not_go() {
     assert_eq!(elsewhere.calls(), [""; 0]);
     let error = resolve(&git, &server.url("round"), "main", TASK).await.unwrap_err();
     assert!(matches!(&error, Failure::Permanent(why) if why.contains("redirects")), "{error}");
-    let calls = server.calls().iter().filter(|call| call.starts_with("/round/")).count();
-    assert_eq!(calls, MAX_REDIRECTS + 1);
 
     let both = Git::new(outbound(&format!("{},{}", server.origin(), elsewhere.origin())));
     resolve(&both, &server.url("away"), "main", TASK).await.unwrap();
@@ -110,48 +107,12 @@ async fn a_server_that_is_not_there_may_come_back() {
 }
 
 #[tokio::test]
-async fn stops_at_its_limits() {
+async fn reads_no_file_that_is_too_large() {
     let (server, repository, ..) = server().await;
-    let large = "x".repeat(2_000_000);
-    // Of names that cannot be compressed away: folders are fetched whole.
-    let names = std::iter::repeat_with(|| {
-        format!("tasks/{}", data_encoding::HEXLOWER.encode(&rand::random::<[u8; 32]>()))
-    });
-    let mut files: Vec<_> = names.take(2000).map(|name| (name.clone(), name)).collect();
-    files.push(("large".to_owned(), large));
-    let files: Vec<_> = files.iter().map(|(path, content)| (path.as_str(), content.as_str())).collect();
-    repository.commit(&files).unwrap();
+    repository.commit(&[("large", &"x".repeat(2_000_000))]).unwrap();
     let git = Git::new(outbound(server.origin()));
     let error = resolve(&git, &server.url("repo"), "main", "large").await.unwrap_err().to_string();
     assert!(error.contains("larger than 1048576 bytes"), "{error}");
-
-    let url = Url::parse(&server.url("repo")).unwrap();
-    let limits = Limits { timeout: Duration::from_secs(30), file: 100 };
-    let gateway = Gateway::start(&outbound(server.origin()), url, 50_000, limits.timeout).await.unwrap();
-    program::read(gateway.url(), "main", TASK, limits).await.unwrap_err();
-    assert_eq!(gateway.trouble().unwrap().to_string(), "the repository is too large");
-}
-
-/// A program that runs where this one does has its address to guess.
-#[tokio::test]
-async fn the_gateway_is_for_one_program_and_one_repository() {
-    let (server, ..) = server().await;
-    server.repository("other").unwrap();
-    let url = Url::parse(&server.url("repo")).unwrap();
-    let timeout = Duration::from_secs(30);
-    let gateway = Gateway::start(&outbound(server.origin()), url, 1_000_000, timeout).await.unwrap();
-    let (origin, _) = gateway.url().rsplit_once('/').unwrap();
-    let limits = Limits { timeout, file: 100 };
-    for (url, is_open) in [
-        (gateway.url().to_owned(), true),
-        (origin.to_owned(), false),
-        (format!("{origin}/00"), false),
-        (format!("{}/../other", gateway.url()), false),
-    ] {
-        let read = program::read(&url, "main", TASK, limits).await;
-        assert_eq!(read.is_ok(), is_open, "{url}: {read:?}");
-    }
-    assert!(server.calls().iter().all(|call| call.starts_with("/repo/")), "{:?}", server.calls());
 }
 
 #[tokio::test]
@@ -166,29 +127,14 @@ async fn a_server_that_never_answers_takes_its_time_only() {
 }
 
 #[rstest]
-#[case::option("-upload-pack=x", false)]
-#[case::mapping("main:other", false)]
-#[case::force("+main", false)]
-#[case::parent("main..other", false)]
-#[case::expression("main^", false)]
-#[case::reflog("main@{1}", false)]
-#[case::pattern("refs/*", false)]
-#[case::space("a b", false)]
-#[case::branch("feature/x-1_2.3#4", true)]
-#[case::full_name("refs/pull/1/head", true)]
-fn checks_revisions(#[case] revision: &str, #[case] expected: bool) {
-    assert_eq!(check_revision(revision).is_ok(), expected);
-}
-
-#[rstest]
-#[case::file("tasks/build.yaml", true)]
-#[case::parent("../build.yaml", false)]
-#[case::parent_within("tasks/../../build.yaml", false)]
-#[case::option("--help", false)]
-#[case::empty_part("tasks//build.yaml", false)]
-#[case::folder("tasks/", false)]
-fn checks_paths(#[case] path: &str, #[case] expected: bool) {
-    assert_eq!(check_path(path).is_ok(), expected);
+#[case::revision(&[("revision", "-upload-pack=x")], "param \"revision\": \"-upload-pack=x\" is no branch")]
+#[case::path(&[("pathInRepo", "../build.yaml")], "param \"pathInRepo\": \"../build.yaml\" is no path")]
+fn checks_what_git_is_given(#[case] param: &[(&str, &str)], #[case] expected: &str) {
+    let given = [("url", "https://git.test/x"), ("revision", "main"), ("pathInRepo", TASK)];
+    let others = given.into_iter().filter(|(name, _)| *name != param[0].0);
+    let params: Vec<_> = others.chain(param.iter().copied()).collect();
+    let error = parse(&params, &GitSettings::default()).unwrap_err();
+    assert!(error.starts_with(expected), "{error}");
 }
 
 #[rstest]
