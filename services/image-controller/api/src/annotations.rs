@@ -16,6 +16,21 @@ pub const NAMESPACE_PULL_SECRET_ENSURED: AnnotationKey =
 pub const SKIP_REPOSITORY_DELETION: AnnotationKey =
     AnnotationKey::new("image-controller.appstudio.redhat.com/skip-repository-deletion");
 
+/// ImageRepository annotation: full name of its repository in the registry's organisation, written before anything is
+/// made there. What is made, and deleted in the end, is named by it. Ours.
+pub const REPOSITORY: AnnotationKey = AnnotationKey::new("fleet.konflux-ci.dev/repository");
+
+/// ImageRepository annotation: the generation of the spec that could not be carried out. It is tried again when there
+/// is a later one. Ours.
+pub const FAILED_GENERATION: AnnotationKey = AnnotationKey::new("fleet.konflux-ci.dev/failed-generation");
+
+/// ImageRepository annotation: the accounts whose token has been replaced while others still wait for it, separated by
+/// commas. Gone when the rotation is over. Ours.
+pub const ROTATED: AnnotationKey = AnnotationKey::new("fleet.konflux-ci.dev/rotated");
+
+/// ImageRepository annotation: a hash of `spec.notifications` as it was last told to the registry. Ours.
+pub const NOTIFIED: AnnotationKey = AnnotationKey::new("fleet.konflux-ci.dev/notifications");
+
 /// Component annotation: asks for an image repository, or for another visibility; a
 /// [`GenerateRequest`](crate::component_image::GenerateRequest) in JSON, or `true`. Removed when it has been dealt with.
 pub const GENERATE: AnnotationKey = AnnotationKey::new("image.redhat.com/generate");

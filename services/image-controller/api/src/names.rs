@@ -47,6 +47,13 @@ pub const REGISTRY_ORGANIZATION_KEY: &str = "organization";
 /// Key in [`REGISTRY_SECRET`]: URL of the registry's API. Absent means that of Quay.
 pub const REGISTRY_URL_KEY: &str = "quayapiurl";
 
+/// Namespace of image-controller: Secret with `tls.crt` and `tls.key`, by which tokens of the registry are signed where there
+/// is no Quay. The certificate is what the registry trusts. Written by the overlay.
+pub const REGISTRY_TOKEN_KEY_SECRET: &str = "registry-token-key";
+
+/// Who issues those tokens, as they and the registry's configuration say.
+pub const REGISTRY_TOKEN_ISSUER: &str = "konflux-image-registry-tokens";
+
 /// Account at the registry by which its API is seen to work.
 pub const HEALTH_CHECK_ROBOT: &str = "robot_konflux_api_healthcheck";
 

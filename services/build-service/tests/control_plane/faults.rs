@@ -1,0 +1,15 @@
+//! Whatever happens to its requests, the service ends where it ends on a calm day, at a bearable cost.
+
+use testkit::faults;
+
+use crate::crash::Scene;
+
+#[tokio::test]
+async fn it_survives_every_fault_of_its_api_server() -> anyhow::Result<()> {
+    let scene = Scene::set()?;
+    let drill = scene.drill();
+    let survived = drill.survives_faults(async |tenant| Box::pin(scene.flow(tenant)).await, faults::every());
+    let survived = Box::pin(survived).await?;
+    eprintln!("{survived}");
+    Ok(())
+}
