@@ -1,0 +1,241 @@
+# What a CycloneDX document has to look like: https://cyclonedx.org/docs/1.5/json/.
+#
+# What readers rely on, not the whole schema: the members of the document, its components, and where they are from.
+# Values that 1.6 adds are allowed, and members that are not named here.
+package lib.cyclonedx_schema
+
+import rego.v1
+
+v1_5 := {
+	"$schema": "http://json-schema.org/draft-07/schema#",
+	"type": "object",
+	"required": ["bomFormat", "specVersion"],
+	"properties": {
+		"bomFormat": {"const": "CycloneDX"},
+		"specVersion": {"type": "string", "pattern": "^1\\.[0-9]+$"},
+		"serialNumber": {
+			"type": "string",
+			"pattern": "^urn:uuid:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$",
+		},
+		"version": {"type": "integer", "minimum": 1},
+		"metadata": {"$ref": "#/definitions/metadata"},
+		"components": {"$ref": "#/definitions/components"},
+		"services": {"type": "array", "items": {"$ref": "#/definitions/service"}},
+		"externalReferences": {"$ref": "#/definitions/externalReferences"},
+		"dependencies": {"type": "array", "items": {"$ref": "#/definitions/dependency"}},
+		"compositions": {"type": "array", "items": {"type": "object", "required": ["aggregate"]}},
+		"vulnerabilities": {"type": "array", "items": {"type": "object"}},
+		"annotations": {"type": "array", "items": {"type": "object"}},
+		"formulation": {"type": "array", "items": {"$ref": "#/definitions/formula"}},
+		"properties": {"$ref": "#/definitions/properties"},
+	},
+	"definitions": {
+		"text": {"type": "string"},
+		"reference": {"type": "string", "minLength": 1},
+		"components": {"type": "array", "items": {"$ref": "#/definitions/component"}},
+		"component": {
+			"type": "object",
+			"required": ["type", "name"],
+			"properties": {
+				"type": {"enum": _kinds_of_components},
+				"mime-type": {"type": "string", "pattern": "^[-+a-z0-9.]+/[-+a-z0-9.]+$"},
+				"bom-ref": {"$ref": "#/definitions/reference"},
+				"supplier": {"$ref": "#/definitions/organization"},
+				"author": {"$ref": "#/definitions/text"},
+				"publisher": {"$ref": "#/definitions/text"},
+				"group": {"$ref": "#/definitions/text"},
+				"name": {"$ref": "#/definitions/text"},
+				"version": {"$ref": "#/definitions/text"},
+				"description": {"$ref": "#/definitions/text"},
+				"scope": {"enum": ["required", "optional", "excluded"]},
+				"hashes": {"$ref": "#/definitions/hashes"},
+				"licenses": {"$ref": "#/definitions/licenses"},
+				"copyright": {"$ref": "#/definitions/text"},
+				"cpe": {"$ref": "#/definitions/text"},
+				"purl": {"$ref": "#/definitions/text"},
+				"modified": {"type": "boolean"},
+				"externalReferences": {"$ref": "#/definitions/externalReferences"},
+				"components": {"$ref": "#/definitions/components"},
+				"evidence": {"type": "object"},
+				"properties": {"$ref": "#/definitions/properties"},
+			},
+		},
+		"service": {
+			"type": "object",
+			"required": ["name"],
+			"properties": {
+				"bom-ref": {"$ref": "#/definitions/reference"},
+				"name": {"$ref": "#/definitions/text"},
+				"version": {"$ref": "#/definitions/text"},
+				"endpoints": {"type": "array", "items": {"$ref": "#/definitions/text"}},
+				"licenses": {"$ref": "#/definitions/licenses"},
+				"externalReferences": {"$ref": "#/definitions/externalReferences"},
+				"properties": {"$ref": "#/definitions/properties"},
+			},
+		},
+		"formula": {
+			"type": "object",
+			"properties": {
+				"bom-ref": {"$ref": "#/definitions/reference"},
+				"components": {"$ref": "#/definitions/components"},
+				"services": {"type": "array", "items": {"$ref": "#/definitions/service"}},
+				"workflows": {"type": "array", "items": {"type": "object"}},
+				"properties": {"$ref": "#/definitions/properties"},
+			},
+		},
+		"dependency": {
+			"type": "object",
+			"required": ["ref"],
+			"properties": {
+				"ref": {"$ref": "#/definitions/reference"},
+				"dependsOn": {"type": "array", "uniqueItems": true, "items": {"$ref": "#/definitions/reference"}},
+			},
+		},
+		"organization": {
+			"type": "object",
+			"properties": {
+				"name": {"$ref": "#/definitions/text"},
+				"url": {"type": "array", "items": {"$ref": "#/definitions/text"}},
+				"contact": {"type": "array", "items": {"type": "object"}},
+			},
+		},
+		"hashes": {"type": "array", "items": {
+			"type": "object",
+			"required": ["alg", "content"],
+			"properties": {
+				"alg": {"enum": _algorithms},
+				"content": {
+					"type": "string",
+					"pattern": "^([0-9a-fA-F]{32}|[0-9a-fA-F]{40}|[0-9a-fA-F]{64}|[0-9a-fA-F]{96}|[0-9a-fA-F]{128})$",
+				},
+			},
+		}},
+		"licenses": {"type": "array", "items": {
+			"type": "object",
+			"oneOf": [{"required": ["license"]}, {"required": ["expression"]}],
+			"properties": {
+				"license": {
+					"type": "object",
+					"oneOf": [{"required": ["id"]}, {"required": ["name"]}],
+					"properties": {
+						"id": {"$ref": "#/definitions/text"},
+						"name": {"$ref": "#/definitions/text"},
+						"url": {"$ref": "#/definitions/text"},
+					},
+				},
+				"expression": {"$ref": "#/definitions/text"},
+			},
+		}},
+		"externalReferences": {"type": "array", "items": {
+			"type": "object",
+			"required": ["url", "type"],
+			"properties": {
+				"url": {"$ref": "#/definitions/text"},
+				"type": {"enum": _kinds_of_references},
+				"comment": {"$ref": "#/definitions/text"},
+				"hashes": {"$ref": "#/definitions/hashes"},
+			},
+		}},
+		"properties": {"type": "array", "items": {
+			"type": "object",
+			"properties": {"name": {"$ref": "#/definitions/text"}, "value": {"$ref": "#/definitions/text"}},
+		}},
+		"metadata": {
+			"type": "object",
+			"properties": {
+				"timestamp": {"type": "string", "format": "date-time"},
+				# A list up to 1.4, an object since.
+				"tools": {"anyOf": [
+					{"type": "array", "items": {"type": "object"}},
+					{"type": "object", "properties": {
+						"components": {"$ref": "#/definitions/components"},
+						"services": {"type": "array", "items": {"$ref": "#/definitions/service"}},
+					}},
+				]},
+				"authors": {"type": "array", "items": {"type": "object"}},
+				"component": {"$ref": "#/definitions/component"},
+				"manufacture": {"$ref": "#/definitions/organization"},
+				"supplier": {"$ref": "#/definitions/organization"},
+				"licenses": {"$ref": "#/definitions/licenses"},
+				"properties": {"$ref": "#/definitions/properties"},
+			},
+		},
+	},
+}
+
+_kinds_of_components := [
+	"application",
+	"framework",
+	"library",
+	"container",
+	"platform",
+	"operating-system",
+	"device",
+	"device-driver",
+	"firmware",
+	"file",
+	"machine-learning-model",
+	"data",
+	"cryptographic-asset",
+]
+
+_algorithms := [
+	"MD5",
+	"SHA-1",
+	"SHA-256",
+	"SHA-384",
+	"SHA-512",
+	"SHA3-256",
+	"SHA3-384",
+	"SHA3-512",
+	"BLAKE2b-256",
+	"BLAKE2b-384",
+	"BLAKE2b-512",
+	"BLAKE3",
+]
+
+_kinds_of_references := [
+	"adversary-model",
+	"advisories",
+	"attestation",
+	"bom",
+	"build-meta",
+	"build-system",
+	"certification-report",
+	"chat",
+	"codified-infrastructure",
+	"component-analysis-report",
+	"configuration",
+	"digital-signature",
+	"distribution",
+	"distribution-intake",
+	"documentation",
+	"dynamic-analysis-report",
+	"electronic-signature",
+	"evidence",
+	"exploitability-statement",
+	"formulation",
+	"issue-tracker",
+	"license",
+	"log",
+	"mailing-list",
+	"maturity-report",
+	"model-card",
+	"other",
+	"pentest-report",
+	"poam",
+	"quality-metrics",
+	"release-notes",
+	"rfc-9116",
+	"risk-assessment",
+	"runtime-analysis-report",
+	"security-contact",
+	"social",
+	"source-distribution",
+	"static-analysis-report",
+	"support",
+	"threat-model",
+	"vcs",
+	"vulnerability-assertion",
+	"website",
+]
