@@ -30,6 +30,10 @@ pub const TASKS_TIMEOUT: AnnotationKey = AnnotationKey::new("test.appstudio.open
 /// `IntegrationTestScenario` annotation: how long the tasks below `finally` may take, a Go duration.
 pub const FINALLY_TIMEOUT: AnnotationKey = AnnotationKey::new("test.appstudio.openshift.io/finally_timeout");
 
+/// `IntegrationTestScenario` annotation: names of the scenarios of the same Application that have to pass before it is run,
+/// with commas between. Ours.
+pub const RUN_AFTER: AnnotationKey = AnnotationKey::new("fleet.konflux-ci.dev/run-after");
+
 /// Snapshot annotation: how far each scenario has come, a JSON list.
 pub const STATUS: AnnotationKey = AnnotationKey::new("test.appstudio.openshift.io/status");
 
@@ -48,6 +52,10 @@ pub const GIT_REPORTING_FAILURE: AnnotationKey =
 /// Snapshot annotation: `true` lets it be released although a newer build of its Component exists.
 pub const IGNORE_SUPERSESSION: AnnotationKey =
     AnnotationKey::new("test.appstudio.openshift.io/ignore-supersession");
+
+/// Snapshot annotation, of the user: `true`, or how long from its creation, as `720h`, it is kept from the garbage
+/// collector.
+pub const KEEP_SNAPSHOT: AnnotationKey = AnnotationKey::new("test.appstudio.openshift.io/keep-snapshot");
 
 /// Annotation of a build's `PipelineRun` and of a Snapshot: the branch by which pull requests of several
 /// repositories belong together.
@@ -68,12 +76,32 @@ pub const SNAPSHOT: AnnotationKey = AnnotationKey::new("appstudio.openshift.io/s
 pub const CREATE_SNAPSHOT_STATUS: AnnotationKey =
     AnnotationKey::new("test.appstudio.openshift.io/create-snapshot-status");
 
+/// Annotation of a build's `PipelineRun`: since when a quota forbids its Snapshot, in RFC 3339. Ours.
+pub const SNAPSHOT_REFUSED_SINCE: AnnotationKey =
+    AnnotationKey::new("fleet.konflux-ci.dev/snapshot-refused-since");
+
 /// Annotation of a build's `PipelineRun`: what was reported while there was no Snapshot.
 pub const SNAPSHOT_CREATION_REPORT: AnnotationKey =
     AnnotationKey::new("test.appstudio.openshift.io/snapshot-creation-report");
 
 /// Annotation of a test's `PipelineRun`: `true` if a newer Snapshot made it needless.
 pub const CANCELLED: AnnotationKey = AnnotationKey::new("pac.test.appstudio.openshift.io/cancelled");
+
+/// Snapshot annotation: when the build that it was made for began, in seconds since 1970. Builds of a Component are
+/// ordered by it.
+pub const BUILD_START: AnnotationKey = AnnotationKey::new("test.appstudio.openshift.io/pipelinerunstarttime");
+
+/// Component annotation: which build its `status.lastPromotedImage` is of, as `<start>/<end>` in seconds since 1970. An
+/// older one does not replace it. Ours.
+pub const PROMOTED_BUILD: AnnotationKey = AnnotationKey::new("fleet.konflux-ci.dev/promoted-build");
+
+/// Component annotation: `false` keeps its `spec.containerImage` as it is when an image is promoted. Ours.
+pub const MIRROR_CONTAINER_IMAGE: AnnotationKey =
+    AnnotationKey::new("fleet.konflux-ci.dev/mirror-container-image");
+
+/// `ReleasePlan` annotation: an expression in CEL that says of a Snapshot whether the plan releases it automatically. It counts
+/// instead of the label of the same key.
+pub const AUTO_RELEASE: AnnotationKey = AnnotationKey::new("release.appstudio.openshift.io/auto-release");
 
 /// Begins the Snapshot annotation for a result of its build: the result's name follows, in lower case, with `-` for
 /// `_`.

@@ -88,6 +88,11 @@ impl ConditionState for IntegrationStatus {
 #[derive(Clone, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 pub enum AddedToGlobalCandidateList {
     Added,
+    /// The list was looked at, and is right without it.
+    #[strum(serialize = "Added")]
+    Kept {
+        cause: String,
+    },
 }
 
 impl ConditionState for AddedToGlobalCandidateList {
@@ -102,7 +107,10 @@ impl ConditionState for AddedToGlobalCandidateList {
     }
 
     fn message(&self) -> Cow<'_, str> {
-        "The Snapshot's image was added to the global candidate list".into()
+        match self {
+            Self::Added => "The Snapshot's image was added to the global candidate list".into(),
+            Self::Kept { cause } => cause.into(),
+        }
     }
 }
 
@@ -201,6 +209,7 @@ mod tests {
     )]
     #[case(&IntegrationStatus::Canceled { cause: because() }, "AppStudioIntegrationStatus", Truth::False, "Canceled")]
     #[case(&AddedToGlobalCandidateList::Added, "AddedToGlobalCandidateList", Truth::True, "Added")]
+    #[case(&AddedToGlobalCandidateList::Kept { cause: because() }, "AddedToGlobalCandidateList", Truth::True, "Added")]
     #[case(&DeployedToRootEnvironments::Deployed, "DeployedToRootEnvironments", Truth::True, "Deployed")]
     #[case(&AutoReleased::AutoReleased { outcome: because() }, "AutoReleased", Truth::True, "AutoReleased")]
     #[case(&ScenarioValid::Valid, "IntegrationTestScenarioValid", Truth::True, "Valid")]

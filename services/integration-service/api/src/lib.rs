@@ -29,6 +29,7 @@ pub mod conversion;
 pub mod finalizers;
 pub mod labels;
 pub mod scenario;
+pub mod status;
 pub mod v1alpha1;
 pub mod v1beta1;
 pub mod v1beta2;
