@@ -10,13 +10,18 @@ use crate::{
 };
 
 mod account;
+mod chains;
 mod controller;
+mod ec;
 mod engine;
+mod integration;
 mod load;
 mod pac;
 mod process;
+mod sbom;
 mod sprayproxy;
 mod table;
+mod tally;
 mod units;
 
 /// Measures a service against a real API server, by default application-service: memory, start, writes after a restart,
@@ -33,8 +38,12 @@ pub struct BenchArgs {
 /// Services that have rows of their own.
 #[derive(Debug, clap::Subcommand)]
 enum Service {
+    Chains(chains::ChainsArgs),
+    Ec(ec::EcArgs),
     Engine(engine::EngineArgs),
+    Integration(integration::IntegrationArgs),
     Pac(pac::PacArgs),
+    Sbom(sbom::SbomArgs),
     Sprayproxy(sprayproxy::SprayproxyArgs),
 }
 
@@ -52,8 +61,12 @@ struct ControllerArgs {
 /// Writes a Markdown table for docs/benchmarks.md to standard output.
 pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args.service {
+        Some(Service::Chains(args)) => Box::pin(chains::run(args)).await,
+        Some(Service::Ec(args)) => Box::pin(ec::run(args)).await,
         Some(Service::Engine(args)) => Box::pin(engine::run(args)).await,
+        Some(Service::Integration(args)) => Box::pin(integration::run(args)).await,
         Some(Service::Pac(args)) => Box::pin(pac::run(args)).await,
+        Some(Service::Sbom(args)) => Box::pin(sbom::run(args)).await,
         Some(Service::Sprayproxy(args)) => Box::pin(sprayproxy::run(args)).await,
         None => controller(args.controller).await,
     }

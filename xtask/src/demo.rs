@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use futures::future::LocalBoxFuture;
 
-use crate::{cluster, deploy::Target, images, program::interruptible, ui};
+use crate::{cluster, deploy::Target, forge::scene::Scene, images, program::interruptible, ui};
 
 mod follow;
 mod steps;
@@ -54,6 +54,23 @@ pub struct Show {
     target: Option<Target>,
     /// Where the images are; set by the step that pushes them.
     registry: String,
+    /// Set by the step that builds one.
+    built: Option<Built>,
+    /// The repository that it was built from, and who pushes to it; set with it.
+    scene: Option<Scene>,
+}
+
+/// An image that the demo has built.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// Name of its repository in the registry, with the registry's.
+    pub repository: String,
+    pub digest: String,
+    /// The PipelineRun, in the example tenant.
+    pub run: String,
+    /// Repository of the sources, and the commit.
+    pub url: String,
+    pub commit: String,
 }
 
 impl Show {
@@ -64,7 +81,7 @@ impl Show {
 
 pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let began = Instant::now();
-    let mut show = Show { args, target: None, registry: String::new() };
+    let mut show = Show { args, target: None, registry: String::new(), built: None, scene: None };
     let mut facts = Vec::new();
     for (number, step) in steps::ALL.iter().enumerate() {
         ui::note(&format!("── {} of {}: {}", number + 1, steps::ALL.len(), step.title));

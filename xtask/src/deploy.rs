@@ -19,7 +19,6 @@ use crate::{
 };
 
 mod apply;
-mod cosign;
 mod diagnose;
 mod object;
 mod pins;
@@ -149,6 +148,10 @@ async fn generate(applier: &Applier, plan: &Plan, args: &DeployArgs, target: &Ta
     if let Some(cluster) = &target.embedded {
         let of_forge = cluster.forge_webhook_secret()?;
         given.extend(of_forge.map(|value| (secrets::GITEA_WEBHOOK.to_owned(), value)));
+        if let Some(key) = cluster.registry_token_key()? {
+            given.insert(secrets::TOKEN_CERTIFICATE.to_owned(), key.cert_pem);
+            given.insert(secrets::TOKEN_KEY.to_owned(), key.key_pem);
+        }
         made = serving::issue(&target.client, &namespaces, cluster).await?;
     }
     made.extend(secrets::generate(&target.client, &namespaces, &given).await?);

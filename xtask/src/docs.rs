@@ -12,6 +12,7 @@ mod flags;
 mod kinds;
 mod markdown;
 mod metrics;
+mod policy_rules;
 mod services;
 
 /// Writes the generated pages of docs/reference from the code.
@@ -46,6 +47,7 @@ pub fn generate() -> anyhow::Result<Generated> {
     add("docs/reference/services.md".into(), services::page());
     add("docs/reference/flags.md".into(), flags::page());
     add("docs/reference/metrics.md".into(), metrics::page()?);
+    add("docs/reference/policy-rules.md".into(), policy_rules::page()?);
     for service in crate::services::ALL {
         for crd in (service.crds)() {
             add(kinds::path(&crd), kinds::page(service.name, &crd)?);

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! cargo build ─▶ binaries ─▶ layers (cached, deterministic) ─▶ registry ─▶ images.json, read by `deploy`
+//! Debian packages, toolbox ─▶ images of steps ─▶ bundles of tasks ─▶ bundles of pipelines ─▶ trusted-tasks.yaml
+//! policy/ ─▶ bundles of policies, and of data that trusts these tasks
 //! ```
 //! An image is two layers on nothing: what every service needs (certificate authorities, a user that is not root), and
-//! the static binary. That of the resolvers has Git, too. That of the engine's entrypoint is the binary alone: pods mount it as a volume. The same binary gives
+//! the static binary. Those of the resolvers and of `ec` have Git, too. That of the engine's entrypoint is the binary alone: pods mount it as a volume. The same binary gives
 //! the same digest, whenever and wherever it is packed.
-use std::path::PathBuf;
+use std::{path::PathBuf, time::SystemTime};
 
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -15,19 +17,32 @@ use crate::{cluster, deploy::counted, paths, program::interruptible, ui};
 
 mod binary;
 mod build;
+mod bundle;
+mod bundles;
+mod databases;
+mod debian;
 mod git;
 mod image;
 mod index;
 mod layer;
+mod policy;
 pub mod record;
 mod registry;
 mod revision;
 pub mod shell;
+mod toolbox;
+mod trusted;
 
+pub use bundle::Bundled;
+pub use image::MANIFEST_TYPE;
+pub use layer::digest;
 pub use registry::RegistryArgs;
 
 /// Repository of our images below the registry, and how manifests name them before a registry is put in front.
 pub const REPOSITORY: &str = "konflux";
+
+/// Tag of what is named by its content, for people who look for it.
+const LATEST: &str = "latest";
 
 /// How many images are pushed at once: enough to hide latency, few enough for a laptop's uplink.
 const PARALLEL_PUSHES: usize = 3;
@@ -45,6 +60,8 @@ pub struct ImagesArgs {
 enum Action {
     /// Joins images of several architectures, pushed before under tags with suffixes, under one tag.
     Index(index::IndexArgs),
+    /// Only what pipelines need: images of steps and of samples, databases, bundles. What was recorded of services stays.
+    Pipelines,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -75,6 +92,7 @@ pub async fn run(args: ImagesArgs) -> anyhow::Result<()> {
     interruptible(async {
         let made = match args.action {
             Some(Action::Index(index)) => index::make(index, &args.options).await?,
+            Some(Action::Pipelines) => make_for_pipelines(&args.options).await?,
             None => make(&args.options).await?,
         };
         for (service, image) in made.images {
@@ -88,7 +106,8 @@ pub async fn run(args: ImagesArgs) -> anyhow::Result<()> {
 /// Builds, packs and pushes the images of all services, and records their digests.
 pub async fn make(options: &Options) -> anyhow::Result<record::Images> {
     let registry = options.registry.resolve(&options.cluster).await?;
-    let mut binaries = build::services(options.release).await?;
+    let built = build::workspace(options.release).await?;
+    let mut binaries = built.services;
     anyhow::ensure!(
         !binaries.is_empty(),
         "no package below services/ has a binary: nothing to make an image of"
@@ -122,18 +141,77 @@ pub async fn make(options: &Options) -> anyhow::Result<record::Images> {
         .try_collect()
         .await?;
 
+    step.done();
     pushed.sort_by(|(one, ..), (other, ..)| one.cmp(other));
-    let file = record_file(options)?;
-    let images = record::Images {
+    let mut images = record::Images {
         registry: registry.prefix.clone(),
         images: pushed.iter().map(|(service, image, _)| (service.clone(), image.clone())).collect(),
     };
-    images.write(&file).with_context(|| format!("record the digests in {}", file.display()))?;
-    step.done_with(&format!("digests in {}", file.display()));
+    push_for_pipelines(options, &registry, built.toolbox, &mut images).await?;
     for (service, image, size) in &pushed {
         ui::note(&format!("{service}:{} ({:.1} MB)", image.tag, megabytes(*size)));
     }
     Ok(images)
+}
+
+/// As [`make`], of what pipelines need alone.
+async fn make_for_pipelines(options: &Options) -> anyhow::Result<record::Images> {
+    let registry = options.registry.resolve(&options.cluster).await?;
+    let toolbox = build::toolbox(options.release).await?;
+    let mut images = record::Images::read(&record_file(options)?)?.unwrap_or_default();
+    // Images of another registry would not be found in this one.
+    if images.registry != registry.prefix {
+        images = record::Images { registry: registry.prefix.clone(), ..record::Images::default() };
+    }
+    push_for_pipelines(options, &registry, toolbox, &mut images).await?;
+    Ok(images)
+}
+
+/// Makes and pushes the images of steps and of samples, databases and bundles.
+async fn push_for_pipelines(
+    options: &Options,
+    registry: &registry::Registry,
+    toolbox: build::Binary,
+    images: &mut record::Images,
+) -> anyhow::Result<()> {
+    let packed = toolbox::pack(toolbox.clone(), &layer::base()?).await?;
+    let client = registry.client()?;
+    let step = ui::step(format!("{} for pipelines", counted(packed.len(), "image")));
+    let mut sizes = Vec::new();
+    for (name, image) in packed {
+        step.waiting(&format!("pushing {name}"));
+        // What is in it names it, whatever the commit is.
+        let tag = options.tag.clone().unwrap_or_else(|| LATEST.to_owned());
+        let reference = client.push(name, &tag, &image).await?;
+        let pinned = record::Image { reference, tag, architecture: image.architecture.to_owned() };
+        images.images.insert(name.to_owned(), pinned);
+        sizes.push(format!("{name} {:.1} MB", megabytes(image.size())));
+    }
+    step.done_with(&sizes.join(", "));
+    push_bundles(options, registry, &client, images).await?;
+    databases::push_vulnerabilities(registry, &toolbox).await
+}
+
+/// Pushes the bundles of tasks and pipelines that run in these images, and records what was pushed.
+async fn push_bundles(
+    options: &Options,
+    registry: &registry::Registry,
+    client: &registry::Client<'_>,
+    images: &mut record::Images,
+) -> anyhow::Result<()> {
+    let revision = revision::of(&paths::repository()?).await;
+    let pushed = bundles::push(registry, client, &images.images, &revision).await?;
+    images.images.extend(pushed.named);
+    let file = record_file(options)?;
+    let trusted = file.with_file_name(trusted::FILE);
+    let mut data = trusted::TrustedTasks::read(&trusted)?;
+    data.add(&pushed.tasks, SystemTime::now().try_into().context("read this machine's clock")?);
+    data.write(&trusted)?;
+    let policies = policy::push(client, &data).await?;
+    images.images.extend(policies.into_iter().map(|(name, image)| (name.to_owned(), image)));
+    images.write(&file).with_context(|| format!("record the digests in {}", file.display()))?;
+    ui::note(&format!("digests are in {}, bundles to trust in {}", file.display(), trusted.display()));
+    Ok(())
 }
 
 /// Builds the program that the pipelines engine puts into pods, as it is shipped. Returns its file.

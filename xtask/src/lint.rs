@@ -9,7 +9,7 @@ use std::{
 use clap::ValueEnum;
 
 use crate::{
-    crds, docs, paths,
+    crds, docs, paths, pipelines,
     program::{Program, interruptible},
     repository, ui,
 };
@@ -41,6 +41,8 @@ enum Check {
     Crds,
     /// Checked-in reference pages equal to what the code says.
     Docs,
+    /// Build pipelines and variants of tasks equal to what their recipes give; rules for all of them.
+    Pipelines,
     /// Links and commands in pages.
     Pages,
     /// No paths or package mirrors of one machine in files.
@@ -77,6 +79,7 @@ impl Check {
             }
             Self::Crds => "run `cargo xtask crds` and commit what it writes",
             Self::Docs => "run `cargo xtask docs` and commit what it writes",
+            Self::Pipelines => "run `cargo xtask pipelines` and commit what it writes; correct what it names",
             Self::Pages => "correct the page, or what it names",
             Self::Tracked => {
                 "write what holds on every machine: a relative path, a variable, an official host"
@@ -105,6 +108,10 @@ impl Check {
             Self::Architecture => architecture::check(root).await,
             Self::Crds => fresh(&crds::generate()?.stale(root)?),
             Self::Docs => fresh(&docs::generate()?.stale(root)?),
+            Self::Pipelines => {
+                fresh(&pipelines::generate()?.stale(root)?)?;
+                pipelines::check(root)
+            }
             Self::Pages => pages::check(root, &checkout.files),
             Self::Tracked => tracked::check(root, &checkout.files),
             Self::Unused => cargo_tools::unused(root).await,

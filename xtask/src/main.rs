@@ -21,6 +21,7 @@ mod kubeconfig;
 mod lint;
 mod ourselves;
 mod paths;
+mod pipelines;
 mod program;
 mod repository;
 mod services;
@@ -47,6 +48,7 @@ enum Command {
     Lint(lint::LintArgs),
     Crds(crds::CrdsArgs),
     Docs(docs::DocsArgs),
+    Pipelines(pipelines::PipelinesArgs),
     Bench(bench::BenchArgs),
     Drill(drill::DrillArgs),
     #[command(hide = true)]
@@ -93,6 +95,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Lint(args) => lint::run(args).await,
         Command::Crds(args) => crds::run(&args),
         Command::Docs(args) => docs::run(&args),
+        Command::Pipelines(args) => pipelines::run(&args),
         Command::Bench(args) => Box::pin(bench::run(args)).await,
         Command::Drill(args) => drill::run(args).await,
         Command::NodeInit(args) => cluster::init::run(&args),

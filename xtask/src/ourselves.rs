@@ -28,6 +28,14 @@ pub async fn gitea() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Has cosign, which tests take for a witness, built first if this machine does not have it.
+pub async fn cosign() -> anyhow::Result<()> {
+    if testkit::tools::cosign().is_err() {
+        build_programs().await?;
+    }
+    Ok(())
+}
+
 async fn build_programs() -> anyhow::Result<()> {
     let is_built = run(&["up".into(), "--build-only".into()]).await?;
     anyhow::ensure!(is_built, "the programs of the cluster were not built: see above");

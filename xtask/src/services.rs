@@ -36,15 +36,30 @@ pub const ALL: &[Service] = &[
     },
     Service {
         name: "build-service",
-        purpose: "Will set up the build pipeline of each Component.",
+        purpose: "Sets up the build of each Component: pull requests with its pipelines, webhooks, builds, and newer images.",
         crds: build_service_api::crds,
-        program: None,
+        program: Some(Program {
+            command: build_service::Args::command,
+            metrics: |registry| build_service::metrics::Metrics::new(registry).map(drop),
+        }),
+    },
+    Service {
+        name: "chains",
+        purpose: "Signs images that runs have built, and attests how they were built.",
+        crds: Vec::new,
+        program: Some(Program {
+            command: chains::Args::command,
+            metrics: |registry| chains::Metrics::new(registry).map(drop),
+        }),
     },
     Service {
         name: "enterprise-contract",
-        purpose: "Will check policies before they are needed: images are judged by `ec`, without it.",
+        purpose: "Checks policies before they are needed. Images are judged by `ec`, without it.",
         crds: enterprise_contract_api::crds,
-        program: None,
+        program: Some(Program {
+            command: enterprise_contract::Args::command,
+            metrics: |registry| enterprise_contract::metrics::Metrics::new(registry).map(drop),
+        }),
     },
     Service {
         name: "gitops-service",
@@ -54,15 +69,21 @@ pub const ALL: &[Service] = &[
     },
     Service {
         name: "image-controller",
-        purpose: "Will give each Component an image repository with credentials of its own.",
+        purpose: "Gives each Component an image repository with credentials of its own.",
         crds: image_controller_api::crds,
-        program: None,
+        program: Some(Program {
+            command: image_controller::Args::command,
+            metrics: |registry| image_controller::metrics::Metrics::new(registry).map(drop),
+        }),
     },
     Service {
         name: "integration-service",
-        purpose: "Will test each build together with the rest of its Application, and promote what passes.",
+        purpose: "Tests each build together with the rest of its Application, and promotes and releases what passes.",
         crds: integration_service_api::crds,
-        program: None,
+        program: Some(Program {
+            command: integration_service::Args::command,
+            metrics: |registry| integration_service::metrics::Metrics::new(registry).map(drop),
+        }),
     },
     Service {
         name: "internal-services",
@@ -118,15 +139,53 @@ pub struct Further {
 }
 
 /// In alphabetical order.
-pub const FURTHER: &[Further] = &[Further {
-    name: "pipelines-resolvers",
-    service: "pipelines-engine",
-    purpose: "Finds the Tasks, Pipelines and StepActions that runs refer to by a resolver.",
-    program: Program {
-        command: pipelines_engine::resolvers::Args::command,
-        metrics: |registry| pipelines_engine::resolution::Metrics::new(registry).map(drop),
+pub const FURTHER: &[Further] = &[
+    Further {
+        name: "image-pruner",
+        service: "image-controller",
+        purpose: "Deletes signatures, SBOMs and the like in Quay whose image is gone, every night.",
+        program: Program {
+            command: image_controller::pruner::Args::command,
+            metrics: |registry| image_controller::pruner::Metrics::new(registry).map(drop),
+        },
     },
-}];
+    Further {
+        name: "image-registry-tokens",
+        service: "image-controller",
+        purpose: "Gives robot accounts short-lived tokens for a registry that is no Quay.",
+        program: Program {
+            command: image_controller::tokens::Args::command,
+            metrics: image_controller::tokens::register_all,
+        },
+    },
+    Further {
+        name: "mintmaker",
+        service: "build-service",
+        purpose: "Looks through the dependencies of Components when a DependencyUpdateCheck asks for it.",
+        program: Program {
+            command: build_service::mintmaker::Args::command,
+            metrics: build_service::mintmaker::metrics::register_all,
+        },
+    },
+    Further {
+        name: "pipelines-resolvers",
+        service: "pipelines-engine",
+        purpose: "Finds the Tasks, Pipelines and StepActions that runs refer to by a resolver.",
+        program: Program {
+            command: pipelines_engine::resolvers::Args::command,
+            metrics: |registry| pipelines_engine::resolution::Metrics::new(registry).map(drop),
+        },
+    },
+    Further {
+        name: "snapshotgc",
+        service: "integration-service",
+        purpose: "Deletes the oldest Snapshots of tenants, before their quota is used up.",
+        program: Program {
+            command: integration_service::gc::Args::command,
+            metrics: |registry| integration_service::gc::Metrics::new(registry).map(drop),
+        },
+    },
+];
 
 /// Everything that can be run, by name.
 pub fn programs() -> impl Iterator<Item = (&'static str, &'static Program)> {

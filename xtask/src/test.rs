@@ -157,6 +157,18 @@ async fn run_levels(args: &TestArgs, report: &mut Report) -> anyhow::Result<()> 
     };
     if levels.integration {
         ourselves::gitea().await?;
+        let asks_cosign =
+            ["attest", "chains", "enterprise-contract"].iter().any(|package| args.wants(package));
+        if asks_cosign {
+            ourselves::cosign().await?;
+        }
+        if asks_cosign || args.wants("image-controller") {
+            // Tests push to a real one.
+            cluster::packages::install_program("docker-registry", "docker-registry").await?;
+        }
+    }
+    if levels.e2e {
+        ourselves::cosign().await?;
     }
     report.add("programs", began, Counts::default());
 

@@ -3,6 +3,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{
     config::CONTAINERD_SOCKET,
+    images,
     layout::Layout,
     programs::Programs,
     settings::{API_SERVER_PORT, Embedded, REGISTRY_PUSH_PORT},
@@ -54,6 +55,7 @@ pub fn foundation(layout: &Layout, cluster: &Embedded, programs: &Programs) -> V
             "registry-push",
             &format!("https://{}:{REGISTRY_PUSH_PORT}/v2/", cluster.registry()),
         ),
+        registry(layout, images::REGISTRY, &format!("https://{}/v2/", cluster.images())),
     ]
 }
 

@@ -6,9 +6,13 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::{
+    images,
     layout::Layout,
-    settings::{Embedded, REGISTRY_NAME, REGISTRY_PUSH_PORT},
+    settings::{Embedded, IMAGES_NAME, REGISTRY_NAME, REGISTRY_PUSH_PORT},
 };
+
+/// Folder and certificate of the platform registry.
+const REGISTRY: &str = "registry";
 
 /// Where the parts meet within the cluster's mount namespace.
 pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
@@ -40,17 +44,22 @@ pub fn write(layout: &Layout, cluster: &Embedded, facts: &Facts) -> anyhow::Resu
 }
 
 /// All files: name below `config/`, and content.
-pub fn render(layout: &Layout, cluster: &Embedded, facts: &Facts) -> [(String, String); 10] {
+pub fn render(layout: &Layout, cluster: &Embedded, facts: &Facts) -> [(String, String); 12] {
     [
         ("audit-policy.json".into(), pretty(&audit_policy())),
         ("kubelet.json".into(), pretty(&kubelet(layout, cluster))),
         ("kube-proxy.json".into(), pretty(&kube_proxy(layout, cluster, facts))),
         ("containerd.toml".into(), containerd(layout, facts)),
         ("cni/10-bridge.conflist".into(), pretty(&cni(cluster))),
-        (format!("certs.d/{REGISTRY_NAME}/hosts.toml"), registry_hosts(layout, cluster)),
+        (
+            format!("certs.d/{REGISTRY_NAME}/hosts.toml"),
+            registry_hosts(layout, REGISTRY_NAME, cluster.registry()),
+        ),
+        (format!("certs.d/{IMAGES_NAME}/hosts.toml"), registry_hosts(layout, IMAGES_NAME, cluster.images())),
         ("Corefile".into(), corefile(layout, cluster, &facts.resolvers)),
         ("registry-read.json".into(), pretty(&registry_read(layout, cluster))),
         ("registry-push.json".into(), pretty(&registry_push(layout, cluster))),
+        (format!("{}.json", images::REGISTRY), pretty(&images::config(layout, cluster))),
         ("resolv.conf".into(), resolv_conf(&facts.resolvers)),
     ]
 }
@@ -113,6 +122,8 @@ fn kube_proxy(layout: &Layout, cluster: &Embedded, facts: &Facts) -> Value {
         "bindAddress": cluster.node(),
         "healthzBindAddress": "127.0.0.1:10256",
         "metricsBindAddress": "127.0.0.1:10249",
+        // Node ports are taken at the tenants' registry's address, too: its tokens are given at one.
+        "nodePortAddresses": [format!("{}/32", cluster.node()), format!("{}/32", cluster.images())],
         "nftables": { "masqueradeAll": !facts.is_bridge_filtered },
         // These limits belong to the whole machine.
         "conntrack": { "maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s" },
@@ -161,11 +172,10 @@ oom_score = 0
 }
 
 /// The node's containerd does not ask the cluster's DNS, so it is told the address.
-fn registry_hosts(layout: &Layout, cluster: &Embedded) -> String {
+fn registry_hosts(layout: &Layout, name: &str, address: Ipv4Addr) -> String {
     format!(
-        "server = \"https://{REGISTRY_NAME}\"\n\n[host.\"https://{}\"]\n  capabilities = [\"pull\", \"resolve\"]\n  \
+        "server = \"https://{name}\"\n\n[host.\"https://{address}\"]\n  capabilities = [\"pull\", \"resolve\"]\n  \
          ca = \"{}\"\n",
-        cluster.registry(),
         layout.pki("ca.crt").display(),
     )
 }
@@ -224,32 +234,36 @@ fn corefile(layout: &Layout, cluster: &Embedded, resolvers: &[Ipv4Addr]) -> Stri
 
 /// For nodes and everybody else who only reads: no password.
 fn registry_read(layout: &Layout, cluster: &Embedded) -> Value {
-    let mut config = registry(layout, cluster, 443);
+    let mut config = registry(layout, REGISTRY, cluster.registry(), 443);
     config["storage"]["maintenance"] = json!({ "readonly": { "enabled": true } });
     config
 }
 
 /// For those who push. Both serve the same files.
 fn registry_push(layout: &Layout, cluster: &Embedded) -> Value {
-    let mut config = registry(layout, cluster, REGISTRY_PUSH_PORT);
+    let mut config = registry(layout, REGISTRY, cluster.registry(), REGISTRY_PUSH_PORT);
     config["auth"] =
         json!({ "htpasswd": { "realm": REGISTRY_NAME, "path": layout.pki("registry.htpasswd") } });
     config
 }
 
-fn registry(layout: &Layout, cluster: &Embedded, port: u16) -> Value {
+/// What all registries have in common. `name` is that of its folder and its certificate.
+pub fn registry(layout: &Layout, name: &str, address: Ipv4Addr, port: u16) -> Value {
     json!({
         "version": "0.1",
         "log": { "level": "warn", "accesslog": { "disabled": true } },
         "storage": {
-            "filesystem": { "rootdirectory": layout.data("registry") },
+            "filesystem": { "rootdirectory": layout.data(name) },
             "delete": { "enabled": true },
         },
         "http": {
-            "addr": format!("{}:{port}", cluster.registry()),
+            "addr": format!("{address}:{port}"),
             // Answers name no host, so that they fit every name under which the registry is reached.
             "relativeurls": true,
-            "tls": { "certificate": layout.pki("registry.crt"), "key": layout.pki("registry.key") },
+            "tls": {
+                "certificate": layout.pki(&format!("{name}.crt")),
+                "key": layout.pki(&format!("{name}.key")),
+            },
         },
     })
 }
@@ -316,6 +330,21 @@ mod tests {
         assert!(pushing["storage"].get("maintenance").is_none());
         assert_eq!(reading["http"]["addr"], "10.88.0.2:443");
         assert_eq!(pushing["http"]["addr"], "10.88.0.2:5443");
+    }
+
+    #[test]
+    fn the_tenants_registry_takes_tokens_of_one_key_only() {
+        let (_folder, layout) = written(Vec::new());
+        let path = layout.config("registry-images.json");
+        let config: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        let token = &config["auth"]["token"];
+        assert_eq!(token["realm"], "https://images.dev.konflux.test:30443/token");
+        // Not the cluster's authority: that signs for every server.
+        assert_eq!(token["rootcertbundle"], layout.pki("images-tokens.crt").display().to_string());
+        assert_eq!(config["http"]["addr"], "10.88.0.3:443");
+        assert_eq!(config["storage"]["delete"]["enabled"], true);
+        let hosts = layout.config("certs.d/images.dev.konflux.test/hosts.toml");
+        assert!(fs::read_to_string(hosts).unwrap().contains("[host.\"https://10.88.0.3\"]"));
     }
 
     #[test]

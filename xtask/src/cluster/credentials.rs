@@ -10,12 +10,13 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use serde_json::json;
 use testkit::pki::{self, Authority, Leaf};
 
 use super::{
-    forge,
+    forge, images,
     layout::Layout,
-    settings::{Embedded, FORGE_NAME, IMAGES_NAME, REGISTRY_NAME},
+    settings::{Embedded, FORGE_NAME, IMAGES_NAME, REGISTRY_NAME, REGISTRY_PUSH_PORT},
 };
 
 /// User who may push to the platform registry.
@@ -96,6 +97,20 @@ pub fn issue(layout: &Layout, cluster: &Embedded) -> anyhow::Result<()> {
     let password = unguessable("registry-password")?;
     let hash = bcrypt::hash(&password, BCRYPT_COST).context("hash the push password")?;
     write_secret(&layout.pki("registry.htpasswd"), &format!("{PUSH_USER}:{hash}\n"))?;
+    let access = json!({
+        "name": REGISTRY_NAME,
+        "address": cluster.registry(),
+        "pushPort": REGISTRY_PUSH_PORT,
+        "username": PUSH_USER,
+        "password": password,
+        "certificateAuthority": authority.cert_pem(),
+    });
+    write_secret(&layout.registry_access(), &serde_json::to_string_pretty(&access)?)?;
+
+    // A key of its own: whatever it signs is taken for a token.
+    self::authority(layout, images::TOKEN_KEY, &format!("konflux {} registry tokens", cluster.name))?;
+    let access = images::access(cluster, authority.cert_pem());
+    write_secret(&layout.images_access(), &serde_json::to_string_pretty(&access)?)?;
 
     unguessable("forge-seed")?;
     unguessable("forge-webhook-secret")?;

@@ -16,7 +16,13 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{cgroups, forge, layout::Layout, processes::SUPERVISOR, programs::Programs, settings::Settings};
+use super::{
+    cgroups, forge, images,
+    layout::Layout,
+    processes::SUPERVISOR,
+    programs::Programs,
+    settings::{Embedded, Settings},
+};
 
 #[derive(Debug, clap::Args)]
 pub struct InitArgs {
@@ -45,7 +51,7 @@ pub fn run(args: &InitArgs) -> anyhow::Result<()> {
         anyhow::bail!("{} describes no embedded cluster", host.settings().display());
     };
     cgroups::enter(&cluster.group())?;
-    arrange_mounts(&host, cluster.forge).context("arrange the node's mounts")?;
+    arrange_mounts(&host, &cluster).context("arrange the node's mounts")?;
 
     let supervisor = Command::new(std::env::current_exe()?)
         .args([SUPERVISOR, "--state"])
@@ -75,7 +81,7 @@ fn reap_until(supervisor: Pid) -> anyhow::Result<()> {
 
 /// Gives the node folders of its own where programs have fixed ones, and makes mounts travel to containers
 /// that ask for it, but never to the host.
-fn arrange_mounts(host: &Layout, has_forge: bool) -> anyhow::Result<()> {
+fn arrange_mounts(host: &Layout, cluster: &Embedded) -> anyhow::Result<()> {
     // Found by number afterwards: the folder may lie below one that is about to be covered.
     let folder = File::open(host.root()).with_context(|| format!("open {}", host.root().display()))?;
     let state = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
@@ -98,7 +104,8 @@ fn arrange_mounts(host: &Layout, has_forge: bool) -> anyhow::Result<()> {
             bind(&source, &target)?;
         }
     }
-    if has_forge {
+    arrange_names(&inside, cluster)?;
+    if cluster.forge {
         arrange_forge(&inside)?;
     }
     // Often a link to a file below the host's /run.
@@ -109,6 +116,19 @@ fn arrange_mounts(host: &Layout, has_forge: bool) -> anyhow::Result<()> {
         fs::copy(inside.config("resolv.conf"), &file).with_context(|| format!("write {}", file.display()))?;
     }
     Ok(())
+}
+
+/// Gives the node an `/etc/hosts` of its own, with the cluster's names.
+fn arrange_names(inside: &Layout, cluster: &Embedded) -> anyhow::Result<()> {
+    let (target, source) = (Path::new("/etc/hosts"), inside.config("hosts"));
+    // A host without one has nothing to cover, and programs do without.
+    if !target.exists() {
+        return Ok(());
+    }
+    let own = fs::read_to_string(target).context("read /etc/hosts")?;
+    fs::write(&source, format!("{}\n{}", own.trim_end(), images::hosts(cluster)))
+        .with_context(|| format!("write {}", source.display()))?;
+    bind(&source, target)
 }
 
 /// Folders on the way to the state folder and to the cache may be closed to everybody but root.

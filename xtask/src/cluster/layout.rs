@@ -7,7 +7,9 @@
 //! logs/             one file per part, audit.log      pod-logs/      /var/log of the node
 //! users/            kubeconfigs of people without rights of an administrator
 //! forge.json        how its administrator reaches the forge
-//! etcd/ kubelet/ containerd/ registry/ volumes/ forge/    what is kept while the cluster is down
+//! tenants-registry.json   how the tenants' registry is reached from the host
+//! platform-registry.json  how the platform registry is, by who may push
+//! etcd/ kubelet/ containerd/ registry/ images/ volumes/ forge/    what is kept while the cluster is down
 //! ```
 use std::path::PathBuf;
 
@@ -36,7 +38,7 @@ impl Layout {
     }
 
     /// Folders that have to exist before anything starts.
-    pub fn folders(&self) -> [PathBuf; 11] {
+    pub fn folders(&self) -> [PathBuf; 12] {
         [
             "bin",
             "pki",
@@ -47,6 +49,7 @@ impl Layout {
             "kubelet",
             "containerd",
             "registry",
+            "images",
             "volumes",
             "forge",
         ]
@@ -76,6 +79,14 @@ impl Layout {
 
     pub fn forge_access(&self) -> PathBuf {
         self.root.join("forge.json")
+    }
+
+    pub fn images_access(&self) -> PathBuf {
+        self.root.join("tenants-registry.json")
+    }
+
+    pub fn registry_access(&self) -> PathBuf {
+        self.root.join("platform-registry.json")
     }
 
     pub fn kubectl(&self) -> PathBuf {

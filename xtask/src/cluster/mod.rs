@@ -30,6 +30,7 @@ mod credentials;
 mod forge;
 mod host;
 mod image;
+mod images;
 mod layout;
 mod manifests;
 mod network;
@@ -44,7 +45,7 @@ pub use credentials::{unguessable, write_secret};
 pub use forge::WEBHOOK_URL as FORGE_WEBHOOK_URL;
 pub use host::{down, up};
 pub use report::{Report, State};
-pub use settings::{Embedded, External, REGISTRY_NAME, Settings, Subnet, Wishes};
+pub use settings::{Embedded, External, IMAGES_NAME, REGISTRY_NAME, Settings, Subnet, Wishes};
 
 use layout::Layout;
 
@@ -180,6 +181,27 @@ impl Cluster {
                 Access::read(&self.layout.forge_access()).map(Some)
             }
             Settings::Embedded(_) | Settings::External(_) => Ok(None),
+        }
+    }
+
+    /// File that says how the tenants' registry is reached from this machine.
+    pub fn images_access_file(&self) -> PathBuf {
+        self.layout.images_access()
+    }
+
+    /// File that says how the platform registry is reached from this machine by who may push.
+    pub fn registry_access_file(&self) -> PathBuf {
+        self.layout.registry_access()
+    }
+
+    /// Certificate and key (PEM) that tokens for the tenants' registry are signed with, of a cluster that is ours.
+    pub fn registry_token_key(&self) -> anyhow::Result<Option<Leaf>> {
+        match &self.settings {
+            Settings::Embedded(_) => {
+                let file = |kind: &str| read(&self.layout.pki(&format!("{}.{kind}", images::TOKEN_KEY)));
+                Ok(Some(Leaf { cert_pem: file("crt")?, key_pem: file("key")? }))
+            }
+            Settings::External(_) => Ok(None),
         }
     }
 

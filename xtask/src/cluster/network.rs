@@ -24,6 +24,8 @@ use super::{
 
 /// The bridge that pods are attached to.
 pub const BRIDGE: &str = "kdev0";
+/// Locally administered. Each cluster has a network of its own, so that one is enough.
+const BRIDGE_ADDRESS: &str = "0a:58:00:00:00:01";
 /// The cluster's end of the link.
 const UPLINK: &str = "uplink";
 const LINK_DEADLINE: Duration = Duration::from_secs(30);
@@ -38,7 +40,9 @@ pub async fn join(cluster: &Embedded) -> anyhow::Result<()> {
     for (_, address) in cluster.names() {
         ip(&["address", "add", &format!("{address}/32"), "dev", "lo"]).await?;
     }
-    ip(&["link", "add", BRIDGE, "type", "bridge"]).await?;
+    // A bridge without an address of its own borrows that of a pod, and changes it when that pod goes: the others then send to
+    // nobody until they ask anew, some 40 s later.
+    ip(&["link", "add", BRIDGE, "address", BRIDGE_ADDRESS, "type", "bridge"]).await?;
     ip(&["address", "add", &format!("{}/17", cluster.node()), "dev", BRIDGE]).await?;
     ip(&["link", "set", BRIDGE, "up"]).await?;
 

@@ -149,6 +149,8 @@ pub const API_SERVER_PORT: u16 = 6443;
 /// Where images are pushed, with a password. Nodes read on port 443 without one.
 pub const REGISTRY_PUSH_PORT: u16 = 5443;
 pub const FORGE_PORT: u16 = 443;
+/// Port of the tenants' registry's address where its tokens are given: the node port of image-controller's token endpoint.
+pub const TOKENS_PORT: u16 = 30443;
 pub const REGISTRY_NAME: &str = "registry.dev.konflux.test";
 pub const IMAGES_NAME: &str = "images.dev.konflux.test";
 pub const FORGE_NAME: &str = "git.dev.konflux.test";

@@ -107,8 +107,15 @@ impl<'a> Smoke<'a> {
 
         let step = ui::step("its Service answers by name, from a pod");
         let url = format!("http://web.{}.svc.cluster.local/", self.namespace);
-        let answer = self.run_pod("caller", &["get", &url], None).await?;
-        ensure!(answer.starts_with("web-"), "{url} answered {answer:?}, not a pod's name");
+        // A Deployment is ready a moment before its node sends there what is for the Service.
+        self.until("the Service answers", async || {
+            Ok(match self.run_pod("caller", &["get", &url], None).await {
+                Ok(answer) if answer.starts_with("web-") => None,
+                Ok(answer) => Some(format!("{url} answered {answer:?}, not a pod's name")),
+                Err(error) => Some(format!("{error:#}")),
+            })
+        })
+        .await?;
         step.done();
 
         let step = ui::step("a volume is written by one pod and read by another");

@@ -6,7 +6,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::expectation::Expectation;
-use crate::{images::shell::Bundled, paths};
+use crate::{images::Bundled, paths};
 
 /// What resolvers fetch: the objects of a bundle, and files of a Git repository.
 pub const REMOTE: &str = "tests/conformance/remote";
@@ -216,7 +216,7 @@ pub fn bundled() -> anyhow::Result<Vec<Bundled>> {
     let objects = files.into_iter().map(|(stem, yaml)| {
         let (kind, name) =
             stem.split_once('-').with_context(|| format!("{REMOTE}/{stem}.yaml names no kind"))?;
-        Ok(Bundled { kind: kind.to_owned(), name: name.to_owned(), yaml })
+        Ok(Bundled { version: "v1", kind: kind.to_owned(), name: name.to_owned(), yaml })
     });
     objects.collect()
 }

@@ -46,6 +46,17 @@ pub async fn until(
     kind: &str,
     asked: Instant,
 ) -> anyhow::Result<(Vec<DynamicObject>, Vec<Fact>)> {
+    until_within(client, objects, kind, asked, LIMIT).await
+}
+
+/// As [`until`], with a limit of its own to how long all of them together may take.
+pub async fn until_within(
+    client: &Client,
+    objects: &[&Object],
+    kind: &str,
+    asked: Instant,
+    limit: Duration,
+) -> anyhow::Result<(Vec<DynamicObject>, Vec<Fact>)> {
     ui::note(&format!("waiting until {} are {kind}:", counted(objects.len(), "object")));
     let streams = objects.iter().enumerate().map(|(index, object)| {
         let api: Api<DynamicObject> = Api::namespaced_with(
@@ -60,10 +71,10 @@ pub async fn until(
     let mut changes = stream::select_all(streams);
     let mut found: Vec<Option<(DynamicObject, Fact)>> = vec![None; objects.len()];
     let mut shown = vec![Vec::new(); objects.len()];
-    let deadline = tokio::time::Instant::from_std(asked + LIMIT);
+    let deadline = tokio::time::Instant::from_std(asked + limit);
     while found.iter().any(Option::is_none) {
         let Ok(change) = tokio::time::timeout_at(deadline, changes.next()).await else {
-            bail!("after {} s: {}", LIMIT.as_secs(), still_missing(objects, &shown, kind));
+            bail!("after {} s: {}", limit.as_secs(), still_missing(objects, &shown, kind));
         };
         let (index, change) = change.context("the watch ended")?;
         // The watcher tries again; what lasts is caught by the deadline.

@@ -3,12 +3,15 @@ use super::Step;
 
 mod application;
 mod cluster;
+mod component;
 mod deploy;
 mod images;
+mod integration;
 mod pipeline;
 mod push;
 mod refusal;
 pub mod tenant;
+mod trust;
 
 /// Each stands on those before it.
 pub const ALL: &[Step] = &[
@@ -21,6 +24,18 @@ pub const ALL: &[Step] = &[
     Step {
         title: "a push to the forge becomes a run, and its result a status",
         run: |show| Box::pin(push::run(show)),
+    },
+    Step {
+        title: "a Component of a repository becomes an image",
+        run: |show| Box::pin(component::run(show)),
+    },
+    Step {
+        title: "the image is signed, passes the policy, and does not once it is tampered with",
+        run: |show| Box::pin(trust::run(show)),
+    },
+    Step {
+        title: "a pull request is tested before it is merged, and what is merged is offered for release",
+        run: |show| Box::pin(integration::run(show)),
     },
     Step { title: "mistakes are refused, and why", run: |show| Box::pin(refusal::run(show)) },
 ];

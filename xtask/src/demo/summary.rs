@@ -31,6 +31,7 @@ pub fn summary(facts: &[Fact], took: Duration, places: &Places) -> String {
          {kubectl} get applications,components -n {NAMESPACE}\n  \
          {kubectl} get component server -n {NAMESPACE} -o jsonpath='{{.status.devfile}}'\n  \
          {kubectl} get pipelinerun,taskrun,pod -n {NAMESPACE}\n  \
+         {kubectl} get integrationtestscenarios,snapshots,releases -n {NAMESPACE}\n  \
          {kubectl} logs -n {NAMESPACE} first-pipeline-report-pod\n  \
          {kubectl} logs -n application-service deployment/application-service\n  \
          cargo xtask status{flags}\n  \

@@ -1,5 +1,8 @@
 //! Server-side apply of rendered objects, and errors that say which field of which file is wrong.
-use std::fmt;
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, anyhow};
 use kube::{
@@ -8,11 +11,16 @@ use kube::{
     core::{Status, response::StatusCause},
     discovery::Scope,
 };
+use tokio::time::sleep;
 
 use super::Object;
 
 /// Owner of the fields that we set. Also the name under which `kubectl apply --server-side` can take over from us.
 pub const FIELD_MANAGER: &str = "konflux-deploy";
+
+/// How long the API server may take to hear of a quota that is counted.
+const COUNTING: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(200);
 
 /// Applies objects to one cluster, whose kinds it knows.
 pub struct Applier {
@@ -69,8 +77,14 @@ impl Applier {
             field_validation: Some(ValidationDirective::Strict),
             ..PatchParams::default()
         };
-        let applied = api.patch(object.name(), &parameters, &Patch::Apply(&object.content)).await;
-        let after = applied.map_err(|error| refusal(object, error))?;
+        let until = Instant::now() + COUNTING;
+        let after = loop {
+            match api.patch(object.name(), &parameters, &Patch::Apply(&object.content)).await {
+                Ok(after) => break after,
+                Err(error) if is_uncounted(&error) && Instant::now() < until => sleep(POLL).await,
+                Err(error) => return Err(refusal(object, error)),
+            }
+        };
         Ok(match before {
             None => Outcome::Created,
             Some(before) if before.metadata.resource_version == after.metadata.resource_version => {
@@ -104,6 +118,11 @@ impl Applier {
             )),
         }
     }
+}
+
+/// The API server has not yet heard how much of a quota is used, though that is written down already.
+fn is_uncounted(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403 && status.message.contains("status unknown for quota"))
 }
 
 /// The error for the user when the API server refuses an object.
@@ -170,6 +189,18 @@ mod tests {
         let text = explained(&status(409, "Conflict", &cause));
         assert!(text.contains("\n  spec.replicas: conflict with \"kubectl\""), "{text}");
         assert!(text.contains("--force-conflicts"), "{text}");
+    }
+
+    #[test]
+    fn a_quota_that_nobody_counts_yet_is_waited_for() {
+        let refused = |message: &str| {
+            let status = json!({"code": 403, "reason": "Forbidden", "message": message});
+            kube::Error::Api(Box::new(serde_json::from_value(status).unwrap()))
+        };
+        assert!(is_uncounted(&refused(
+            "\"a\" is forbidden: status unknown for quota: q, resources: count/as.example.com"
+        )));
+        assert!(!is_uncounted(&refused("\"a\" is forbidden: exceeded quota: q")));
     }
 
     #[test]

@@ -18,9 +18,24 @@ pub const POD_SPECS: [(&str, &str); 6] = [
 /// The digest that the example overlays hold.
 const PLACEHOLDER: &str = "@sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
+/// Objects that name bundles: all their texts are looked through.
+const NAMES_BUNDLES: [(&str, &str); 3] = [
+    ("ConfigMap", "build-pipeline-config"),
+    ("ConfigMap", "ec-defaults"),
+    ("BuildPipelineSelector", "build-pipeline-selector"),
+];
+/// Of which all do.
+const POLICY: &str = "EnterpriseContractPolicy";
+/// Before the name of a bundle, where it might be of another kind.
+const BUNDLE: &str = "oci::";
+
 /// Replaces `konflux/<service>` by its digest. An image that the overlay has given a registry stays as it is.
 pub fn pin(objects: &mut [Object], images: Option<&Images>) -> anyhow::Result<()> {
     for object in objects {
+        if object.kind() == POLICY || NAMES_BUNDLES.contains(&(object.kind(), object.name())) {
+            let shown = object.to_string();
+            pin_words(&shown, &mut object.content, images)?;
+        }
         let Some((_, pointer)) = POD_SPECS.iter().find(|(kind, _)| *kind == object.kind()) else { continue };
         let shown = object.to_string();
         let Some(pod) = object.content.pointer_mut(pointer) else { continue };
@@ -50,6 +65,28 @@ pub fn pin(objects: &mut [Object], images: Option<&Images>) -> anyhow::Result<()
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Replaces each word of each text, `bundle: konflux/pipeline-x` within a document too.
+fn pin_words(shown: &str, value: &mut Value, images: Option<&Images>) -> anyhow::Result<()> {
+    match value {
+        Value::String(text) => {
+            let mut pinned_text = String::with_capacity(text.len());
+            for word in text.split_inclusive([' ', '\n']) {
+                let (scheme, rest) = word.strip_prefix(BUNDLE).map_or(("", word), |rest| (BUNDLE, rest));
+                let name = rest.trim_end();
+                match pinned(shown, name, images)? {
+                    Some(full) => pinned_text.extend([scheme, &full, &rest[name.len()..]]),
+                    None => pinned_text.push_str(word),
+                }
+            }
+            *text = pinned_text;
+        }
+        Value::Array(items) => items.iter_mut().try_for_each(|item| pin_words(shown, item, images))?,
+        Value::Object(fields) => fields.values_mut().try_for_each(|field| pin_words(shown, field, images))?,
+        _ => {}
     }
     Ok(())
 }
@@ -123,6 +160,34 @@ mod tests {
         assert_eq!(pinned_to("konflux/a", Some(&images)).unwrap(), "r.test/konflux/a@sha256:1");
         assert_eq!(pinned_to("konflux/a:main", Some(&images)).unwrap(), "r.test/konflux/a@sha256:1");
         assert_eq!(pinned_to("q.test/konflux/a:1", None).unwrap(), "q.test/konflux/a:1");
+    }
+
+    #[test]
+    fn bundles_become_digests_within_a_document_too() {
+        let of = |name: &str| {
+            let config = "default: a\npipelines:\n- name: a\n  bundle: konflux/a\n";
+            let content = json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"config.yaml": config},
+            });
+            let mut objects = [Object::parse(content).unwrap()];
+            pin(&mut objects, Some(&images())).unwrap();
+            objects[0].content["data"]["config.yaml"].as_str().unwrap().to_owned()
+        };
+        let expected = "default: a\npipelines:\n- name: a\n  bundle: r.test/konflux/a@sha256:1\n";
+        assert_eq!(of("build-pipeline-config"), expected);
+        assert!(of("other").contains("konflux/a\n"), "what others write in their own settings stays");
+    }
+
+    #[test]
+    fn sources_of_policies_become_digests_behind_their_scheme() {
+        let mut objects = [Object::parse(json!({
+            "apiVersion": "appstudio.redhat.com/v1alpha1", "kind": "EnterpriseContractPolicy", "metadata": {"name": "any"},
+            "spec": {"sources": [{"policy": ["oci::konflux/a", "oci::other.test/konflux/a"]}]},
+        }))
+        .unwrap()];
+        pin(&mut objects, Some(&images())).unwrap();
+        let expected = json!(["oci::r.test/konflux/a@sha256:1", "oci::other.test/konflux/a"]);
+        assert_eq!(objects[0].content["spec"]["sources"][0]["policy"], expected);
     }
 
     #[test]

@@ -5,14 +5,17 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, anyhow};
+use attest::PrivateKey;
+use image_controller_api::names::REGISTRY_TOKEN_KEY_SECRET;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams},
 };
 use serde_json::json;
+use testkit::pki::Authority;
 
-use super::{Object, apply::FIELD_MANAGER, cosign};
+use super::{Object, apply::FIELD_MANAGER};
 
 /// Values by key of a Secret.
 pub type Values = BTreeMap<String, String>;
@@ -35,8 +38,12 @@ const WEBHOOK_KEYS: [&str; 3] = ["webhook.secret", "gitlab.webhook.secret", GITE
 /// Key of what signs Gitea's webhooks.
 pub const GITEA_WEBHOOK: &str = "gitea.webhook.secret";
 
+/// Keys of what signs tokens of the tenants' registry.
+pub const TOKEN_CERTIFICATE: &str = "tls.crt";
+pub const TOKEN_KEY: &str = "tls.key";
+
 /// Every Secret that `deploy` makes (contracts.md, names).
-const NEEDED: [Material; 2] = [
+const NEEDED: [Material; 3] = [
     Material {
         make: signing_key,
         places: &[
@@ -49,6 +56,14 @@ const NEEDED: [Material; 2] = [
         ],
     },
     Material {
+        make: registry_token_key,
+        places: &[Place {
+            namespace: "image-controller",
+            name: REGISTRY_TOKEN_KEY_SECRET,
+            keys: &[TOKEN_CERTIFICATE, TOKEN_KEY],
+        }],
+    },
+    Material {
         make: webhook_secrets,
         places: &[
             Place { namespace: "pipelines-as-code", name: "pipelines-as-code-secret", keys: &WEBHOOK_KEYS },
@@ -59,9 +74,22 @@ const NEEDED: [Material; 2] = [
     },
 ];
 
+/// A key of P-256 under a random password, in the files that cosign reads.
 fn signing_key() -> anyhow::Result<Values> {
-    let key = cosign::signing_key()?;
-    let values = [("cosign.key", key.private), ("cosign.pub", key.public), ("cosign.password", key.password)];
+    let key = PrivateKey::generate()?;
+    let password = data_encoding::BASE64URL_NOPAD.encode(&random::<24>()?);
+    let values = [
+        ("cosign.key", key.to_encrypted(&password)?),
+        ("cosign.pub", key.public().to_pem()),
+        ("cosign.password", password),
+    ];
+    Ok(values.map(|(name, value)| (name.to_owned(), value)).into())
+}
+
+/// The registry has to be told the certificate: docs/how-to/use-a-registry-with-tokens.md.
+fn registry_token_key() -> anyhow::Result<Values> {
+    let authority = Authority::new("image-registry-tokens")?;
+    let values = [(TOKEN_CERTIFICATE, authority.cert_pem().to_owned()), (TOKEN_KEY, authority.key_pem())];
     Ok(values.map(|(name, value)| (name.to_owned(), value)).into())
 }
 

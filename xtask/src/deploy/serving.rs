@@ -9,24 +9,39 @@ use kube::{
 use testkit::pki::Leaf;
 
 use super::apply::FIELD_MANAGER;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, IMAGES_NAME};
 
 /// A Secret from which pods take their certificate, and the Services that lead to them.
 struct Server {
     namespace: &'static str,
     services: &'static [&'static str],
+    /// By which it is called beside those.
+    names: &'static [&'static str],
     secret: &'static str,
 }
 
 /// Every server that needs one. A service that comes later adds a row.
-const SERVERS: [Server; 2] = [
+const SERVERS: [Server; 3] = [
+    Server {
+        namespace: "image-controller",
+        services: &["image-registry-tokens"],
+        // The realm that the tenants' registry names.
+        names: &[IMAGES_NAME],
+        secret: "image-registry-tokens-tls",
+    },
     Server {
         namespace: "pipelines-as-code",
         // Replicas ask each other by their own names.
         services: &["pipelines-as-code-controller", "*.pipelines-as-code-replicas"],
+        names: &[],
         secret: "pipelines-as-code-tls-secret",
     },
-    Server { namespace: "sprayproxy", services: &["sprayproxy", "metrics"], secret: "sprayproxy-tls" },
+    Server {
+        namespace: "sprayproxy",
+        services: &["sprayproxy", "metrics"],
+        names: &[],
+        secret: "sprayproxy-tls",
+    },
 ];
 
 /// Makes the Secrets that are absent in these namespaces, and returns which.
@@ -57,7 +72,7 @@ impl Server {
             let short = format!("{service}.{}", self.namespace);
             [format!("{short}.svc.cluster.local"), format!("{short}.svc"), short]
         });
-        names.collect()
+        names.chain(self.names.iter().map(|name| (*name).to_owned())).collect()
     }
 
     fn secret(&self, leaf: &Leaf) -> Secret {

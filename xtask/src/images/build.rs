@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::Deserialize;
 
+use super::toolbox::{self, TOOLBOX};
 use crate::{
     paths,
     program::{Pipe, Program},
@@ -17,6 +18,18 @@ pub struct Binary {
     pub service: String,
     pub file: PathBuf,
 }
+
+/// What is built of the workspace to be put into images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// Of the packages `services/*`, sorted by name.
+    pub services: Vec<Binary>,
+    /// What the steps of pipelines run.
+    pub toolbox: Binary,
+}
+
+/// Folder of the toolbox's package.
+const TOOLBOX_PACKAGE: &str = "pipelines/toolbox";
 
 /// The program that the pipelines engine puts into pods: no service, but an image beside theirs.
 pub const ENTRYPOINT: &str = "entrypoint";
@@ -58,18 +71,21 @@ struct Package {
     targets: Vec<Target>,
 }
 
-/// Builds all of the workspace, so that features are unified as in the tests and nothing compiles twice, and returns the
-/// binaries of the packages `services/*`, sorted by name.
-pub async fn services(release: bool) -> anyhow::Result<Vec<Binary>> {
+/// Builds all of the workspace, so that features are unified as in the tests and nothing compiles twice.
+pub async fn workspace(release: bool) -> anyhow::Result<Built> {
     let root = paths::repository()?;
     let step = ui::step("binaries of all services");
     let profile: &[&str] = if release { &["--release"] } else { &[] };
-    let mut binaries = Vec::new();
+    let mut services = Vec::new();
+    let mut toolbox = None;
     let finished = Program::cargo(&root)
         .args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"])
         .args(profile)
         .watch(|pipe, line| match pipe {
-            Pipe::Stdout => binaries.extend(binary(line, &root)),
+            Pipe::Stdout => match binary(line, &root) {
+                Some(binary) if binary.service == TOOLBOX => toolbox = Some(binary),
+                other => services.extend(other),
+            },
             Pipe::Stderr => step.waiting(line.trim()),
         })
         .await?;
@@ -79,10 +95,36 @@ pub async fn services(release: bool) -> anyhow::Result<Vec<Binary>> {
         finished.status,
         finished.stderr
     );
-    binaries.sort_by(|a, b| a.service.cmp(&b.service));
-    binaries.dedup();
+    services.sort_by(|a, b| a.service.cmp(&b.service));
+    services.dedup();
     step.done();
-    Ok(binaries)
+    Ok(Built { services, toolbox: toolbox.context("cargo names no executable of the toolbox")? })
+}
+
+/// Builds the toolbox alone, with the features that the whole workspace gives it.
+pub async fn toolbox(release: bool) -> anyhow::Result<Binary> {
+    let root = paths::repository()?;
+    let step = ui::step(TOOLBOX);
+    let profile: &[&str] = if release { &["--release"] } else { &[] };
+    let mut found = None;
+    let finished = Program::cargo(&root)
+        .args(["build", "--bin", TOOLBOX, "--message-format=json-render-diagnostics"])
+        .args(profile)
+        .watch(|pipe, line| match pipe {
+            Pipe::Stdout => {
+                found = binary(line, &root).filter(|found| found.service == TOOLBOX).or(found.take());
+            }
+            Pipe::Stderr => step.waiting(line.trim()),
+        })
+        .await?;
+    anyhow::ensure!(
+        finished.status.success(),
+        "cargo build failed ({})\n{}",
+        finished.status,
+        finished.stderr
+    );
+    step.done();
+    found.context("cargo names no executable of the toolbox")
 }
 
 /// Builds the entrypoint as it is shipped: without standard library and C library (decision 0019), for the kernel alone. The
@@ -124,6 +166,7 @@ fn fits(size: u64) -> anyhow::Result<()> {
 pub async fn image_names() -> anyhow::Result<Vec<String>> {
     let mut names = service_names().await?;
     names.push(ENTRYPOINT.to_owned());
+    names.extend(toolbox::names().map(str::to_owned));
     names.sort();
     Ok(names)
 }
@@ -146,12 +189,18 @@ fn is_service(manifest: &Path, root: &Path) -> bool {
     manifest.parent().and_then(Path::parent).is_some_and(|folder| folder == root.join("services"))
 }
 
-/// The binary that a message of cargo tells of, when its package lies directly below `services/`.
+/// Whether a package is that of the toolbox.
+fn is_toolbox(manifest: &Path, root: &Path) -> bool {
+    manifest.parent().is_some_and(|folder| folder == root.join(TOOLBOX_PACKAGE))
+}
+
+/// The binary that a message of cargo tells of, when its package lies directly below `services/`, or is the toolbox.
 fn binary(line: &str, root: &Path) -> Option<Binary> {
     // A line that is no message of cargo's is output of some build script.
     let message: Message = serde_json::from_str(line).ok()?;
     let (manifest, target) = (message.manifest_path?, message.target?);
-    if message.reason != "compiler-artifact" || !target.is_binary() || !is_service(&manifest, root) {
+    let is_ours = is_service(&manifest, root) || is_toolbox(&manifest, root);
+    if message.reason != "compiler-artifact" || !target.is_binary() || !is_ours {
         return None;
     }
     Some(Binary { service: target.name, file: message.executable? })
@@ -179,6 +228,7 @@ mod tests {
         assert_eq!(found(&artifact("/r/services/a/api/Cargo.toml", "bin")), None);
         assert_eq!(found(&artifact("/r/xtask/Cargo.toml", "bin")), None);
         assert_eq!(found("warning: something else"), None);
+        assert_eq!(found(&artifact("/r/pipelines/toolbox/Cargo.toml", "bin")), Some("a".to_owned()));
         // It is built another way.
         assert_eq!(found(&artifact("/r/services/a/entrypoint/Cargo.toml", "bin")), None);
     }

@@ -1,4 +1,4 @@
-//! Git, for the image of the service that fetches with it: two programs of this machine's package, the libraries that they are
+//! Git, for the images of programs that fetch with it: two programs of this machine's package, the libraries that they are
 //! linked with, and what says whose they are.
 //!
 //! It is asked to call nobody but the service itself, by plain HTTP (decision 0020): so it needs no certificate
@@ -14,8 +14,8 @@ use anyhow::Context as _;
 use super::layer::{self, File, Layer};
 use crate::program::Program;
 
-/// The image that has it.
-pub const IMAGE: &str = "pipelines-resolvers";
+/// The images that have it: they read what lies in repositories.
+pub const IMAGES: [&str; 3] = ["ec", "enterprise-contract", "pipelines-resolvers"];
 
 /// Where the service looks for it.
 const PROGRAM: &str = "usr/bin/git";
@@ -35,7 +35,10 @@ struct Found {
 /// The layer with Git.
 pub async fn layer() -> anyhow::Result<Layer> {
     let found = files().await.with_context(|| {
-        format!("pack git for image {IMAGE}: install it (Debian: `apt-get install git`), which images take it from")
+        format!(
+            "pack git for images {}: install it (Debian: `apt-get install git`), which images take it from",
+            IMAGES.join(", ")
+        )
     })?;
     tokio::task::spawn_blocking(move || {
         let files: Vec<_> =

@@ -18,7 +18,7 @@ const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 /// `nonroot` of the base layer.
-const USER: &str = "65532:65532";
+pub(super) const USER: &str = "65532:65532";
 
 pub struct Image {
     /// In the words of OCI: `amd64`, `arm64`.
@@ -45,7 +45,7 @@ impl Image {
 const DELIVERER: &str = "pipelines-engine";
 
 /// Packs a service's binary on the base layer, beside the entrypoint if the service is the one that delivers it, and beside Git
-/// if it is the one that fetches.
+/// if it is one that fetches.
 pub async fn pack(
     binary: Binary,
     base: Layer,
@@ -57,13 +57,14 @@ pub async fn pack(
     let process = Process {
         entrypoint: vec![format!("/{path}")],
         environment: &["PATH=/usr/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"],
+        user: USER,
     };
     let mut layers = vec![("certificate authorities, users", base)];
     if binary.service == DELIVERER {
         let (_, delivered) = program_layer(entrypoint, entrypoint.service.clone(), 0o555).await?;
         layers.push((entrypoint.service.as_str(), delivered));
     }
-    if binary.service == git::IMAGE {
+    if git::IMAGES.contains(&binary.service.as_str()) {
         layers.push(("git", git::layer().await?));
     }
     layers.push((binary.service.as_str(), program));
@@ -75,8 +76,11 @@ pub async fn pack(
 pub async fn pack_entrypoint(binary: Binary, revision: &Revision) -> anyhow::Result<Image> {
     // For every user: steps run as whoever their image or their Task says.
     let (architecture, program) = program_layer(&binary, binary.service.clone(), 0o555).await?;
-    let process =
-        Process { entrypoint: vec![format!("/{}", binary.service), "nop".to_owned()], environment: &[] };
+    let process = Process {
+        entrypoint: vec![format!("/{}", binary.service), "nop".to_owned()],
+        environment: &[],
+        user: USER,
+    };
     assemble(&binary.service, architecture, vec![(binary.service.as_str(), program)], &process, revision)
 }
 
@@ -91,13 +95,19 @@ pub fn layer_descriptor(layer: &Layer) -> Value {
 }
 
 /// What a container of an image runs.
-struct Process {
-    entrypoint: Vec<String>,
-    environment: &'static [&'static str],
+pub(super) struct Process {
+    pub entrypoint: Vec<String>,
+    pub environment: &'static [&'static str],
+    /// `UID:GID`; root if empty.
+    pub user: &'static str,
 }
 
 /// The binary's architecture, and a layer with it at `path`.
-async fn program_layer(binary: &Binary, path: String, mode: u32) -> anyhow::Result<(&'static str, Layer)> {
+pub(super) async fn program_layer(
+    binary: &Binary,
+    path: String,
+    mode: u32,
+) -> anyhow::Result<(&'static str, Layer)> {
     let Binary { service, file } = binary;
     let content = stripped(file).await?;
     let architecture = binary::architecture(&content)
@@ -121,7 +131,7 @@ async fn stripped(file: &Path) -> anyhow::Result<Vec<u8>> {
     tokio::fs::read(file).await.with_context(|| format!("read {}", file.display()))
 }
 
-fn assemble(
+pub(super) fn assemble(
     service: &str,
     architecture: &'static str,
     layers: Vec<(&str, Layer)>,
@@ -144,7 +154,7 @@ fn assemble(
         "os": "linux",
         "created": created,
         "config": {
-            "User": USER,
+            "User": process.user,
             "Entrypoint": process.entrypoint,
             "Env": process.environment,
             "WorkingDir": "/",
@@ -180,7 +190,8 @@ mod tests {
     }
 
     fn image(revision: &Revision) -> Image {
-        let process = Process { entrypoint: vec!["/usr/bin/some-service".into()], environment: &[] };
+        let process =
+            Process { entrypoint: vec!["/usr/bin/some-service".into()], environment: &[], user: USER };
         let layers = vec![("base", fake_layer("base")), ("some-service", fake_layer("program"))];
         assemble("some-service", "amd64", layers, &process, revision).unwrap()
     }

@@ -5,7 +5,7 @@
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::{Options, build, layer, record, record_file};
+use super::{Options, build, layer, record};
 use crate::ui;
 
 const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
@@ -38,7 +38,8 @@ pub async fn make(args: IndexArgs, options: &Options) -> anyhow::Result<record::
         images.images.insert(service, image);
         step.done();
     }
-    images.write(&record_file(options)?)?;
+    // Now that their images have one name for all architectures.
+    super::push_bundles(options, &registry, &client, &mut images).await?;
     Ok(images)
 }
 

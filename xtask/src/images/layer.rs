@@ -67,20 +67,43 @@ pub fn base() -> anyhow::Result<Layer> {
 
 /// The layer of these files, from the cache when it was packed before. `name` groups layers for tidying the cache.
 pub fn cached(name: &str, files: &[File<'_>]) -> anyhow::Result<Layer> {
-    let folder = paths::cache()?.join("layers");
     let key = key(files);
-    let archive = folder.join(format!("{name}-{key}.tar.gz"));
-    if let Some(layer) = read(&archive) {
-        return Ok(layer);
+    match kept(name, &key)? {
+        Some(layer) => Ok(layer),
+        None => keep_archive(name, &key, &archive_of(files)?),
     }
-    let layer = pack(files)?;
-    keep(&layer, &archive).with_context(|| format!("keep layer {} for the next run", archive.display()))?;
+}
+
+/// The layer of these files, which are too few to be kept.
+pub fn once(files: &[File<'_>]) -> anyhow::Result<Layer> {
+    zip(&archive_of(files)?)
+}
+
+/// The layer of this name and key, if it was packed before. The key, in hex, stands for all that the layer is made from.
+pub fn kept(name: &str, key: &str) -> anyhow::Result<Option<Layer>> {
+    Ok(read(&cache()?.join(file_name(name, key))))
+}
+
+/// Makes an archive a layer, and keeps it for [`kept`].
+pub fn keep_archive(name: &str, key: &str, archive: &[u8]) -> anyhow::Result<Layer> {
+    let folder = cache()?;
+    let file = folder.join(file_name(name, key));
+    let layer = zip(archive)?;
+    keep(&layer, &file).with_context(|| format!("keep layer {} for the next run", file.display()))?;
     tidy(&folder, name);
     Ok(layer)
 }
 
+fn cache() -> anyhow::Result<PathBuf> {
+    Ok(paths::cache()?.join("layers"))
+}
+
+fn file_name(name: &str, key: &str) -> String {
+    format!("{name}-{key}.tar.gz")
+}
+
 /// Packs in the given order. No clock, no user and no machine shows in the result.
-fn pack(files: &[File<'_>]) -> anyhow::Result<Layer> {
+fn archive_of(files: &[File<'_>]) -> anyhow::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     let mut folders = Vec::new();
     for file in files {
@@ -93,11 +116,14 @@ fn pack(files: &[File<'_>]) -> anyhow::Result<Layer> {
         }
         append(&mut archive, file.path, file.mode, tar::EntryType::Regular, file.content)?;
     }
-    let archive = archive.into_inner()?;
+    Ok(archive.into_inner()?)
+}
+
+fn zip(archive: &[u8]) -> anyhow::Result<Layer> {
     let mut zipped =
         GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::default());
-    zipped.write_all(&archive)?;
-    Ok(layer(&archive, zipped.finish()?))
+    zipped.write_all(archive)?;
+    Ok(layer(archive, zipped.finish()?))
 }
 
 fn append(
@@ -200,7 +226,7 @@ mod tests {
 
     #[test]
     fn same_files_give_the_same_digest() {
-        let (one, two) = (pack(&FILES).unwrap(), pack(&FILES).unwrap());
+        let (one, two) = (once(&FILES).unwrap(), once(&FILES).unwrap());
         assert_eq!(one.digest, two.digest);
         // A change of this text means that all layers of all users change: raise FORMAT.
         assert_eq!(one.diff_id, "sha256:0828a9a8e65615aae82127d516785425d0b96d089b1d2af94ae20cfd779c9260");
@@ -208,7 +234,7 @@ mod tests {
 
     #[test]
     fn holds_files_and_their_folders() {
-        let layer = pack(&FILES).unwrap();
+        let layer = once(&FILES).unwrap();
         let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(&layer.data[..]));
         let found: Vec<_> = archive
             .entries()
@@ -229,7 +255,7 @@ mod tests {
     fn kept_layer_is_found_again_unless_damaged() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x-00.tar.gz");
-        let layer = pack(&FILES).unwrap();
+        let layer = once(&FILES).unwrap();
         keep(&layer, &file).unwrap();
         assert!(read(&file) == Some(layer));
         fs::write(&file, "half").unwrap();

@@ -110,7 +110,7 @@ impl Registry {
     }
 
     /// How an image is named where it is sent to.
-    fn target(&self, service: &str, tag: &str) -> anyhow::Result<Reference> {
+    pub fn target(&self, service: &str, tag: &str) -> anyhow::Result<Reference> {
         let name = format!("{}:{tag}", self.name(service));
         let wrong =
             || format!("{name} is no image reference: --registry takes HOST[:PORT][/PREFIX], --tag a tag");

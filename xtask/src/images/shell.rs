@@ -2,12 +2,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     RegistryArgs, binary,
-    image::{self, Image, MANIFEST_TYPE},
-    layer::{self, File, Layer},
+    bundle::{self, Bundled},
+    layer::{self, File},
 };
 use crate::{cluster, paths, program::Program, ui};
 
@@ -37,7 +37,7 @@ pub async fn push(registry: &RegistryArgs, cluster: &cluster::Choice) -> anyhow:
     // Called `sh` it is a shell that knows the other tools itself.
     let shell = layer::cached(SHELL, &[File { path: "bin/sh", mode: 0o755, content: &busybox }])?;
     let config = json!({"User": USER, "Cmd": ["sh"], "Env": ["PATH=/bin"], "WorkingDir": "/"});
-    let image = assemble(architecture, &config, vec![(shell, json!({}))])?;
+    let image = bundle::assemble(architecture, &config, vec![(shell, json!({}))])?;
     let reference = registry.client()?.push(SHELL, TAG, &image).await?;
     step.done();
     Ok(reference)
@@ -67,14 +67,6 @@ fn package(folder: &Path) -> Option<PathBuf> {
     files.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "deb"))
 }
 
-/// A Tekton object in a bundle.
-pub struct Bundled {
-    /// In lower case.
-    pub kind: String,
-    pub name: String,
-    pub yaml: String,
-}
-
 /// Puts an image into the registry whose layers are these objects of `tekton.dev/v1`; its name by digest.
 pub async fn push_bundle(
     registry: &RegistryArgs,
@@ -82,65 +74,6 @@ pub async fn push_bundle(
     objects: &[Bundled],
 ) -> anyhow::Result<String> {
     let registry = registry.resolve(cluster).await?;
-    let image = bundle(objects)?;
+    let image = bundle::bundle(objects)?;
     registry.client()?.push(BUNDLE, TAG, &image).await
-}
-
-fn bundle(objects: &[Bundled]) -> anyhow::Result<Image> {
-    let layers = objects.iter().map(|object| {
-        let file = File { path: &object.name, mode: 0o644, content: object.yaml.as_bytes() };
-        let annotations = json!({
-            "dev.tekton.image.apiVersion": "v1",
-            "dev.tekton.image.kind": object.kind,
-            "dev.tekton.image.name": object.name,
-        });
-        Ok((layer::cached(BUNDLE, &[file])?, annotations))
-    });
-    assemble("", &json!({}), layers.collect::<anyhow::Result<_>>()?)
-}
-
-/// An image of layers with their annotations.
-fn assemble(
-    architecture: &'static str,
-    process: &Value,
-    layers: Vec<(Layer, Value)>,
-) -> anyhow::Result<Image> {
-    let ids: Vec<_> = layers.iter().map(|(layer, _)| &layer.diff_id).collect();
-    let config = serde_json::to_vec(&json!({
-        "architecture": architecture,
-        "os": if architecture.is_empty() { "" } else { "linux" },
-        "config": process,
-        "rootfs": {"type": "layers", "diff_ids": ids},
-    }))?;
-    let described = layers.iter().map(|(layer, annotations)| {
-        let mut descriptor = image::layer_descriptor(layer);
-        descriptor["annotations"] = annotations.clone();
-        descriptor
-    });
-    let manifest = serde_json::to_vec(&json!({
-        "schemaVersion": 2,
-        "mediaType": MANIFEST_TYPE,
-        "config": image::config_descriptor(&config),
-        "layers": described.collect::<Vec<_>>(),
-    }))?;
-    let digest = layer::digest(&manifest);
-    let layers = layers.into_iter().map(|(layer, _)| layer).collect();
-    Ok(Image { architecture, content: digest.clone(), digest, layers, config, manifest })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bundle_says_what_its_layers_are() {
-        let task = Bundled { kind: "task".into(), name: "greet".into(), yaml: "kind: Task\n".into() };
-        let image = bundle(&[task]).unwrap();
-        let manifest: Value = serde_json::from_slice(&image.manifest).unwrap();
-        let layer = &manifest["layers"][0];
-        assert_eq!(layer["digest"], image.layers[0].digest);
-        assert_eq!(layer["annotations"]["dev.tekton.image.kind"], "task");
-        assert_eq!(layer["annotations"]["dev.tekton.image.name"], "greet");
-        assert_eq!(image.digest, layer::digest(&image.manifest));
-    }
 }

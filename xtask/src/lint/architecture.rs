@@ -4,6 +4,7 @@
 //! services/<service>      →  any *-api, crates/*            never another service
 //! services/<service>/api  →  other *-api
 //! services/<service>/entrypoint  →  nothing of ours: a program for other people's pods
+//! pipelines/toolbox       →  crates/*                       a program for steps of builds
 //! crates/*                →  crates/*, any *-api            never a service
 //! tests/, xtask           →  anything
 //! testkit                 ←  dev-dependencies, tests/, xtask
@@ -68,6 +69,8 @@ enum Role {
     Api { service: Option<String> },
     /// `services/<name>/entrypoint`
     InPods,
+    /// `pipelines/toolbox`
+    InSteps,
     /// `crates/<name>`
     Kit,
     /// `xtask`, `tests/<name>`
@@ -125,6 +128,7 @@ fn role(folder: &Path) -> Option<Role> {
         ["services", name] => Some(Role::Service((*name).to_owned())),
         ["services", name, "api"] => Some(Role::Api { service: Some((*name).to_owned()) }),
         ["services", _, "entrypoint"] => Some(Role::InPods),
+        ["pipelines", _] => Some(Role::InSteps),
         ["crates", _, "api"] => Some(Role::Api { service: None }),
         ["crates", _] => Some(Role::Kit),
         ["xtask"] | ["tests", _] => Some(Role::Tool),
@@ -201,7 +205,7 @@ fn forbidden(package: &Package, dependency: &Dependency, target: &Role) -> Optio
     match (&package.role, target) {
         (Role::Tool, _) => None,
         (_, Role::Tool) => Some("nothing builds on xtask or tests"),
-        (_, Role::InPods) => Some("it is a program of its own, and no library"),
+        (_, Role::InPods | Role::InSteps) => Some("it is a program of its own, and no library"),
         (Role::InPods, _) => Some("it runs in pods of others, and has to stay small"),
         (_, _) if dependency.name == "testkit" => {
             (!is_dev).then_some("testkit is for dev-dependencies, tests/ and xtask only")
@@ -209,11 +213,15 @@ fn forbidden(package: &Package, dependency: &Dependency, target: &Role) -> Optio
         (Role::Service(_), Role::Service(_)) => {
             Some("services meet in the API server only; use the other one's api crate, or a test in tests/")
         }
+        (Role::InSteps, Role::Service(_) | Role::Api { .. }) => {
+            Some("a step of a build knows images and repositories, and nothing of the cluster")
+        }
         (Role::Kit, Role::Service(_)) => Some("what all services share cannot need one of them"),
         (Role::Api { .. }, Role::Service(_) | Role::Kit) => {
             Some("an api crate holds types for everybody: it needs other api crates at most")
         }
         (Role::Service(_) | Role::Kit, Role::Api { .. } | Role::Kit)
+        | (Role::InSteps, Role::Kit)
         | (Role::Api { .. }, Role::Api { .. }) => None,
     }
 }

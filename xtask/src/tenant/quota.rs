@@ -103,7 +103,7 @@ async fn countable(client: &Client) -> anyhow::Result<BTreeSet<String>> {
                 .iter()
                 .all(|verb| capabilities.supports_operation(verb))
     };
-    let stored = kinds.groups().flat_map(kube::discovery::ApiGroup::recommended_resources);
+    let stored = kinds.groups().flat_map(kube::discovery::ApiGroup::resources_by_stability);
     Ok(stored
         .filter(|(_, capabilities)| is_stored(capabilities))
         .map(|(resource, _)| match resource.group.as_str() {

@@ -46,7 +46,9 @@ pub(super) async fn run(
             let program = binary
                 .program(&args.filter)
                 .env("KONFLUX_E2E_KUBECONFIG", &kubeconfig)
-                .env("KONFLUX_E2E_FORGE", loaded.forge_access_file());
+                .env("KONFLUX_E2E_FORGE", loaded.forge_access_file())
+                .env("KONFLUX_E2E_IMAGES", loaded.images_access_file())
+                .env("KONFLUX_E2E_REGISTRY", loaded.registry_access_file());
             let found = run_program(binary.to_string(), program, checks.report).await?;
             *checks.counts = *checks.counts + found;
         }

@@ -3,28 +3,21 @@
 //! `$KONFLUX_E2E_FORGE` names the cluster's forge.json; `cargo xtask test --e2e` sets it, and pushes the examples.
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
-use testkit::gitea::{Access, Client, Credential};
+use testkit::{
+    ControlPlane,
+    gitea::{Access, Client, Credential},
+};
 
 use super::cluster;
 
 #[tokio::test]
 async fn serves_what_was_pushed_to_whoever_trusts_the_clusters_authority() -> anyhow::Result<()> {
     let cluster = cluster().await?;
-    let file = std::env::var_os("KONFLUX_E2E_FORGE")
-        .context("KONFLUX_E2E_FORGE is not set: it names forge.json in the state folder of the cluster")?;
-    let trusted =
-        Api::<ConfigMap>::namespaced(cluster.admin(), "application-service").get("trusted-ca").await?;
-    let bundle = trusted.data.and_then(|mut data| data.remove("ca-bundle.crt"));
-    let access = Access {
-        certificate_authority: bundle.context("trusted-ca has no bundle")?,
-        ..Access::read(Path::new(&file))?
-    };
-
-    let forge = Client::new(&access)?;
-    assert_eq!(forge.whoami().await?.as_deref(), Some(access.administrator.as_str()));
+    let forge = administrator(&cluster).await?;
+    ensure!(forge.whoami().await?.is_some(), "the forge knows its administrator");
     assert_eq!(forge.system_hooks().await?, ["https://sprayproxy.sprayproxy.svc.cluster.local/"]);
     let pushed = forge
         .with(Credential::Nobody)
@@ -33,4 +26,15 @@ async fn serves_what_was_pushed_to_whoever_trusts_the_clusters_authority() -> an
     let here = include_bytes!("../../../../examples/first-application/application.yaml");
     assert_eq!(String::from_utf8_lossy(&pushed), String::from_utf8_lossy(here));
     Ok(())
+}
+
+/// The forge of the cluster, as its administrator, trusted because the services trust it.
+pub(crate) async fn administrator(cluster: &ControlPlane) -> anyhow::Result<Client> {
+    let file = std::env::var_os("KONFLUX_E2E_FORGE")
+        .context("KONFLUX_E2E_FORGE is not set: it names forge.json in the state folder of the cluster")?;
+    let trusted =
+        Api::<ConfigMap>::namespaced(cluster.admin(), "application-service").get("trusted-ca").await?;
+    let bundle = trusted.data.and_then(|mut data| data.remove("ca-bundle.crt"));
+    let certificate_authority = bundle.context("trusted-ca has no bundle")?;
+    Client::new(&Access { certificate_authority, ..Access::read(Path::new(&file))? })
 }

@@ -8,10 +8,15 @@ use testkit::ControlPlane;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 mod application_service;
+mod builds;
+mod component;
 mod forge;
+mod images;
+mod integration;
 mod pipelines;
 mod pipelines_as_code;
 mod tenant;
+mod trust;
 
 /// For what takes another pod or another leader: far more than either takes, on a busy machine.
 const LONG: Duration = Duration::from_mins(2);

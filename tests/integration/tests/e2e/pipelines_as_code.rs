@@ -1,6 +1,6 @@
 //! From the forge's webhooks to runs, and back to the statuses of commits: everything is as deployed, forge and pods too.
 use anyhow::ensure;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 
 use super::{cluster, cluster_alone};
 use team::{Push, Team, is_done, is_paused, restart_service};
@@ -53,7 +53,7 @@ async fn push_and_pull_request_each_start_their_run_and_are_told_how_it_ended() 
     let started = team.run_of("on-push", &pushed).await?;
     team.status(&pushed, "on-push", &["success"]).await?;
     ensure!(team.runs().await?.len() == 1, "the push has started one run");
-    let revision = started.spec.pipeline_spec.as_ref().map(|spec| serde_json::to_string(spec)).transpose()?;
+    let revision = started.spec.pipeline_spec.as_ref().map(serde_json::to_string).transpose()?;
     ensure!(revision.is_some_and(|spec| spec.contains(&pushed)), "{{{{ revision }}}} is the commit");
 
     let change = team.push(&Push::to_main(&files).on("fix").with("notes.md", "more")).await?;
@@ -62,8 +62,7 @@ async fn push_and_pull_request_each_start_their_run_and_are_told_how_it_ended() 
     assert_eq!(run.labels().get("pipelinesascode.tekton.dev/pull-request"), Some(&number.to_string()));
     let failed = team.status(&change, "on-pull", &["failure"]).await?;
     ensure!(!failed.target_url.is_empty(), "the status leads to something to look at");
-    let told = team.comments(number).await?;
-    ensure!(told.iter().any(|text| text.contains("broken")), "a comment has the end of the log: {told:?}");
+    team.told(number, "broken").await?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use testkit::{
 use tokio::time::Instant;
 
 use super::setup::Setup;
-use crate::bench::units::count;
+use crate::bench::tally::Tally;
 
 /// Counts from a moment on.
 pub(super) struct Meter<'a> {
@@ -48,11 +48,11 @@ impl<'a> Meter<'a> {
 
 impl Asked {
     pub(super) fn writes(&self) -> Tally {
-        Tally::of(self.calls.iter().filter(|call| call.is_write()).map(shown))
+        Tally::of_writes(&self.calls)
     }
 
     pub(super) fn reads(&self) -> Tally {
-        Tally::of(self.calls.iter().filter(|call| call.is_read()).map(shown))
+        Tally::of_reads(&self.calls)
     }
 
     pub(super) fn forge(&self) -> Tally {
@@ -90,69 +90,4 @@ fn last(calls: &Calls, is_meant: impl Fn(&ledger::Call) -> bool) -> BTreeMap<Run
             Some(((target.namespace.clone()?, target.name.clone()?), now.checked_sub(ago)?))
         })
         .collect()
-}
-
-/// `create pipelineruns`
-fn shown(call: &ledger::Call) -> String {
-    let resource = call.target.as_ref().map_or_else(String::new, ledger::Target::rbac_resource);
-    format!("{} {resource}", call.verb)
-}
-
-/// How often each was asked for.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Tally(BTreeMap<String, f64>);
-
-impl Tally {
-    fn of(names: impl Iterator<Item = String>) -> Self {
-        let mut tally = Self::default();
-        for name in names {
-            *tally.0.entry(name).or_default() += 1.0;
-        }
-        tally
-    }
-
-    /// What each of so many things took.
-    pub(super) fn per(mut self, number: usize) -> Self {
-        for count_of_one in self.0.values_mut() {
-            *count_of_one /= count(number).max(1.0);
-        }
-        self
-    }
-
-    /// What is more than in another.
-    pub(super) fn beyond(mut self, other: &Self) -> Self {
-        for (name, less) in &other.0 {
-            *self.0.entry(name.clone()).or_default() -= less;
-        }
-        self
-    }
-}
-
-impl std::fmt::Display for Tally {
-    /// `2.0: create pipelineruns 1.0, create secrets 1.0`, without what is hardly there.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:.1}", self.0.values().sum::<f64>().abs())?;
-        let parts: Vec<_> = self
-            .0
-            .iter()
-            .filter(|(_, number)| number.abs() >= 0.05)
-            .map(|(name, number)| format!("{name} {number:.1}"))
-            .collect();
-        if parts.is_empty() { Ok(()) } else { write!(f, ": {}", parts.join(", ")) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shows_what_each_took() {
-        let names = ["a", "b", "a", "a"].map(str::to_owned);
-        let tally = Tally::of(names.into_iter());
-        assert_eq!(tally.clone().per(2).to_string(), "2.0: a 1.5, b 0.5");
-        let other = Tally::of(["b".to_owned()].into_iter());
-        assert_eq!(tally.beyond(&other).per(3).to_string(), "1.0: a 1.0");
-        assert_eq!(Tally::default().to_string(), "0.0");
-    }
 }

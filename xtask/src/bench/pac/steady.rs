@@ -21,6 +21,7 @@ use crate::{
     bench::{
         engine::runs,
         table::Table,
+        tally::Tally,
         units::{count, median, percentile, time},
     },
     ui,
@@ -56,9 +57,8 @@ pub(super) async fn measure(
     end_all(load, &mut Table::new("")).await?;
     let ending =
         phase(load, pushes, &format!("{RATE} deliveries a second, of runs that end"), number, true).await?;
-    let more = |of: fn(&Asked) -> super::asked::Tally| {
-        of(&ending.asked).beyond(&of(&going_on.asked)).per(number).to_string()
-    };
+    let more =
+        |of: fn(&Asked) -> Tally| of(&ending.asked).beyond(&of(&going_on.asked)).per(number).to_string();
     table.row("API writes per finished run", "≤ 2", more(Asked::writes));
     table.row("API reads per finished run", "0, no LIST", more(Asked::reads));
     table.row("forge calls per finished run", "", more(Asked::forge));

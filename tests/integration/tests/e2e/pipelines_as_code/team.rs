@@ -10,7 +10,7 @@ use kube::{
 use pipelines_engine_api::{PipelineRun, status::succeeded};
 use testkit::{
     ControlPlane, Namespace, eventually,
-    gitea::{Access, Client, CommitStatus, NewPull, NewUser},
+    gitea::{Client, CommitStatus, NewPull, NewUser},
     wait_for,
 };
 
@@ -67,7 +67,7 @@ impl<'a> Team<'a> {
     ) -> anyhow::Result<Self> {
         let namespace = cluster.namespace(&format!("e2e-pac-{name}")).await?;
         let owner = namespace.to_string();
-        let forge = forge(cluster).await?;
+        let forge = crate::forge::administrator(cluster).await?;
         let user = NewUser { name: &owner, password: PASSWORD, is_administrator: false };
         forge.ensure_user(&user).await?;
         let repository = format!("{owner}/app");
@@ -154,8 +154,14 @@ impl<'a> Team<'a> {
         client.comment(&self.repository, pull, text).await
     }
 
-    pub(super) async fn comments(&self, pull: u64) -> anyhow::Result<Vec<String>> {
-        self.forge.comments(&self.repository, pull).await
+    /// Waits for a comment with these words on a pull request: it is written after the status.
+    pub(super) async fn told(&self, pull: u64, words: &str) -> anyhow::Result<()> {
+        eventually(LONG, &format!("a comment with {words:?}"), async || {
+            let comments = self.forge.comments(&self.repository, pull).await?;
+            ensure!(comments.iter().any(|text| text.contains(words)), "there are {comments:?}");
+            Ok(())
+        })
+        .await
     }
 
     fn api(&self) -> Api<PipelineRun> {
@@ -217,17 +223,6 @@ impl<'a> Team<'a> {
         })
         .await
     }
-}
-
-/// The forge of the cluster, as its administrator.
-async fn forge(cluster: &ControlPlane) -> anyhow::Result<Client> {
-    let file = std::env::var_os("KONFLUX_E2E_FORGE")
-        .context("KONFLUX_E2E_FORGE is not set: it names forge.json in the state folder of the cluster")?;
-    let trusted: Api<k8s_openapi::api::core::v1::ConfigMap> =
-        Api::namespaced(cluster.admin(), "application-service");
-    let bundle = trusted.get("trusted-ca").await?.data.and_then(|mut data| data.remove("ca-bundle.crt"));
-    let certificate_authority = bundle.context("trusted-ca has no bundle")?;
-    Client::new(&Access { certificate_authority, ..Access::read(Path::new(&file))? })
 }
 
 /// Takes the service's pods away and waits until others are ready.
