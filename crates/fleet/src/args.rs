@@ -45,6 +45,10 @@ pub struct Args {
     #[arg(long, env, default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL")]
     pub leader_elect: bool,
 
+    /// Name of that Lease, if it is not the service's own name: where several installations share a namespace.
+    #[arg(long, alias = "leader-election-id", env, value_name = "NAME")]
+    pub lease: Option<String>,
+
     /// A second Lease to hold while acting, in the same namespace: that of the original which this service replaces, so
     /// that the two never act at once.
     #[arg(long, env, value_name = "NAME")]

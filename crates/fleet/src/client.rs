@@ -7,10 +7,13 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use kube::client::{Body, ClientBuilder};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use prometheus::{IntCounterVec, Opts, Registry};
 use tower::{Layer, Service};
+
+/// Of the counts of requests.
+pub(crate) const LABELS: [&str; 3] = ["code", "method", "host"];
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -34,31 +37,46 @@ pub async fn connect(
     let mut config = match kubeconfig {
         Some(path) => {
             let named = |source| Error::Kubeconfig { path: path.display().to_string(), source };
-            let file = Kubeconfig::read_from(path).map_err(named)?;
-            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(named)?
+            read(path).await.map_err(named)?
         }
         None => Config::infer().await.map_err(Error::Infer)?,
     };
+    introduce(&mut config, service);
+    build(config, registry)
+}
+
+/// The cluster and user of the current context of a kubeconfig.
+pub(crate) async fn read(path: &Path) -> Result<Config, KubeconfigError> {
+    let file = Kubeconfig::read_from(path)?;
+    Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await
+}
+
+/// Says who asks, and for how long at most it is tried to connect.
+pub(crate) fn introduce(config: &mut Config, service: &str) {
     config.connect_timeout = Some(Duration::from_secs(5));
     if let Ok(agent) = http::HeaderValue::from_str(&format!("{service}/{}", env!("CARGO_PKG_VERSION"))) {
         config.headers.push((http::header::USER_AGENT, agent));
     }
-    build(config, registry)
 }
 
 /// A client whose requests are counted in `registry`.
-pub fn build(mut config: Config, registry: &Registry) -> Result<Client, Error> {
-    // kube would repeat a refused request for minutes: a write could leave long after its decision, and after the lease
-    // is lost. Queues and watches have back-offs of their own.
-    config.default_retry = false;
+pub fn build(config: Config, registry: &Registry) -> Result<Client, Error> {
     let requests = IntCounterVec::new(
         Opts::new(
             "rest_client_requests_total",
             "Requests to the API server, by status code, method and host.",
         ),
-        &["code", "method", "host"],
+        &LABELS,
     )?;
     registry.register(Box::new(requests.clone()))?;
+    counted(config, requests)
+}
+
+/// A client whose requests are counted in `requests`, which has [`LABELS`].
+pub(crate) fn counted(mut config: Config, requests: IntCounterVec) -> Result<Client, Error> {
+    // kube would repeat a refused request for minutes: a write could leave long after its decision, and after the lease
+    // is lost. Queues and watches have back-offs of their own.
+    config.default_retry = false;
     let builder = ClientBuilder::try_from(config).map_err(Error::Build)?;
     Ok(builder.with_layer(&CountRequests(requests)).build())
 }

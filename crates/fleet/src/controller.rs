@@ -88,6 +88,8 @@ pub struct Controller {
     sources: Vec<BoxFuture<'static, ()>>,
     /// The trace of what a key names.
     trace: TraceOf,
+    /// If not as many as all others have.
+    workers: Option<usize>,
 }
 
 impl fmt::Debug for Controller {
@@ -98,7 +100,13 @@ impl fmt::Debug for Controller {
 
 impl Controller {
     pub fn new(name: &'static str, queue: Queue) -> Self {
-        Self { name, queue, sources: Vec::new(), trace: Box::new(|_| None) }
+        Self { name, queue, sources: Vec::new(), trace: Box::new(|_| None), workers: None }
+    }
+
+    /// Has so many workers, whatever `--concurrency` says.
+    pub(crate) fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
     }
 
     /// Reconciles each object of `store` when it appears, changes or goes, as part of the trace that it is annotated with.
@@ -193,7 +201,13 @@ impl Controller {
             let reconciled = reconcile(key);
             async move { reconciled.await.map_err(BoxError::from) }.boxed()
         };
-        Runner { name: self.name, queue: self.queue, sources: self.sources, reconcile: Arc::new(reconcile) }
+        Runner {
+            name: self.name,
+            queue: self.queue,
+            sources: self.sources,
+            reconcile: Arc::new(reconcile),
+            workers: self.workers,
+        }
     }
 }
 
@@ -220,6 +234,7 @@ pub struct Runner {
     queue: Queue,
     sources: Vec<BoxFuture<'static, ()>>,
     reconcile: Reconcile,
+    workers: Option<usize>,
 }
 
 impl fmt::Debug for Runner {
@@ -229,7 +244,7 @@ impl fmt::Debug for Runner {
 }
 
 impl Runner {
-    /// Works with `workers` until `stop`, then finishes what is in hand. Begins once every store that it reads is
+    /// Works with `workers`, if it has no number of its own, until `stop`, then finishes what is in hand. Begins once every store that it reads is
     /// synced and `may_act` resolves, as on gaining the lease.
     pub async fn run(
         self,
@@ -246,6 +261,7 @@ impl Runner {
         if stop.run_until_cancelled(ready).await.is_none() {
             return;
         }
+        let workers = self.workers.unwrap_or(workers);
         tracing::info!(controller = self.name, workers, "Controller starts");
         metrics.workers.with_label_values(&[self.name]).set(i64::try_from(workers).unwrap_or(i64::MAX));
         let mut tasks = JoinSet::new();

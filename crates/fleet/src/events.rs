@@ -154,6 +154,11 @@ impl Publisher {
         Self { client, service, instance: identity, clock: Clock::system(), memory: Arc::default(), told }
     }
 
+    /// One that publishes in another cluster.
+    pub(crate) fn elsewhere(&self, client: Client) -> Self {
+        Self { client, ..self.clone() }
+    }
+
     pub(crate) fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         registry.register(Box::new(self.told.clone()))
     }

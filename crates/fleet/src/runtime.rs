@@ -1,5 +1,6 @@
 //! Puts a service's parts together and runs them.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use crate::leader::{Election, Leadership, Lost};
 use crate::migration::{Migration, MigrationMetrics};
 use crate::names;
 use crate::queue::{Limits, Queue, QueueMetrics};
+use crate::remote::{self, Remote};
 use crate::store::{Discovery, Feed, Index, IndexFn, Scope, Store, Stored, Watch, WatchMetrics};
 use crate::webhook::{self, Webhooks};
 use crate::writer::Writer;
@@ -59,6 +61,8 @@ pub enum Error {
     Server(&'static str, #[source] Option<std::io::Error>),
     #[error(transparent)]
     Lost(#[from] Lost),
+    #[error(transparent)]
+    Remote(#[from] remote::Error),
     /// A flag or variable of the service itself, named in the text.
     #[error("{0}")]
     Configuration(String),
@@ -87,6 +91,8 @@ pub struct Fleet {
     controller_metrics: ControllerMetrics,
     migration_metrics: MigrationMetrics,
     feeds: Vec<BoxFuture<'static, ()>>,
+    /// Their end is the end of the service.
+    tasks: Vec<Background>,
     runners: Vec<Runner>,
     webhooks: Option<(Webhooks, Vec<CaTarget>)>,
     migrated: Vec<String>,
@@ -114,7 +120,8 @@ impl Fleet {
             format!("{service}-{}", names::hash(8, &[&rand::random::<u128>().to_string()]))
         });
         let election = args.leader_elect.then(|| {
-            let election = Election::new(client.clone(), &namespace, &args.shard.lease(service), &identity);
+            let lease = args.shard.lease(args.lease.as_deref().unwrap_or(service));
+            let election = Election::new(client.clone(), &namespace, &lease, &identity);
             match &args.also_hold_lease {
                 Some(lease) => election.also_hold(&namespace, lease),
                 None => election,
@@ -141,6 +148,7 @@ impl Fleet {
             namespace,
             stop,
             feeds: Vec::new(),
+            tasks: Vec::new(),
             runners: Vec::new(),
             webhooks: None,
             migrated: Vec::new(),
@@ -198,20 +206,51 @@ impl Fleet {
     where
         K: Stored + Resource<Scope = NamespaceResourceScope>,
     {
-        StoreBuilder {
-            fleet: self,
-            trim: |_| {},
-            indexers: Vec::new(),
-            watch: Watch::default(),
-            is_optional: false,
-            only_in: None,
-        }
+        let source = Source {
+            client: self.client.clone(),
+            discovery: self.discovery.clone(),
+            writer: self.writer.clone(),
+            is_remote: false,
+        };
+        StoreBuilder::new(self, source)
+    }
+
+    /// Connects to a second cluster, by a kubeconfig that `flag` names. The file is read again when it changes. Call it once.
+    ///
+    /// Fails if the file is missing or no kubeconfig. Whether the cluster answers is another matter: see [`Remote`].
+    pub async fn remote(&mut self, flag: &'static str, file: &Path) -> Result<Remote, Error> {
+        let (remote, keep) = Remote::connect(self.service, flag, file, &self.writer, &self.registry).await?;
+        self.tasks.push(async move { keep.await.map_err(Error::from) }.boxed());
+        Ok(remote)
+    }
+
+    /// Watches a namespaced kind in a second cluster, in all namespaces unless something else is said. The service is ready
+    /// without it: that cluster may be out of reach for hours.
+    pub fn remote_store<K>(&mut self, remote: &Remote) -> StoreBuilder<'_, K>
+    where
+        K: Stored + Resource<Scope = NamespaceResourceScope>,
+    {
+        let source = Source {
+            client: remote.client().clone(),
+            discovery: Discovery::new(remote.client().clone()),
+            writer: remote.writer().clone(),
+            is_remote: true,
+        };
+        StoreBuilder::new(self, source)
     }
 
     /// Begins a controller with a queue of its own.
     pub fn controller(&self, name: &'static str) -> Controller {
         let limits = Limits::for_workers(usize::from(self.args.concurrency));
         Controller::new(name, Queue::of_shard(self.args.shard, name, limits, &self.queue_metrics))
+    }
+
+    /// The same, with so many workers whatever `--concurrency` says: where a setting of the original's limits this one.
+    pub fn controller_with_workers(&self, name: &'static str, workers: u16) -> Controller {
+        let workers = usize::from(workers.max(1));
+        let limits = Limits::for_workers(workers);
+        Controller::new(name, Queue::of_shard(self.args.shard, name, limits, &self.queue_metrics))
+            .workers(workers)
     }
 
     /// Runs a controller when the service serves and this replica leads.
@@ -249,6 +288,10 @@ impl Fleet {
         }
         for feed in self.feeds.drain(..) {
             background.spawn(never_fails(end.clone().run_until_cancelled_owned(feed).map(drop)));
+        }
+        for task in self.tasks.drain(..) {
+            let task = end.clone().run_until_cancelled_owned(task);
+            background.spawn(task.map(|ended| ended.unwrap_or(Ok(()))));
         }
         // Cancelled when the work in hand is finished: only then another replica may take over.
         let work_is_done = CancellationToken::new();
@@ -357,21 +400,50 @@ async fn never_fails(task: impl Future<Output = ()>) -> Result<(), Error> {
     Ok(())
 }
 
+/// The cluster that a store is of.
+struct Source {
+    client: Client,
+    discovery: Discovery,
+    writer: Writer,
+    is_remote: bool,
+}
+
+/// Which namespaces a store is of.
+enum Where {
+    /// Those of `--watch-namespaces`; in a second cluster all.
+    Default,
+    Only(String),
+    Told,
+}
+
 /// A store under construction.
 #[must_use]
 pub struct StoreBuilder<'a, K> {
     fleet: &'a mut Fleet,
+    source: Source,
     trim: fn(&mut K),
     indexers: Vec<(Index, IndexFn<K>)>,
     watch: Watch,
     is_optional: bool,
-    only_in: Option<String>,
+    scope: Where,
 }
 
-impl<K> StoreBuilder<'_, K>
+impl<'a, K> StoreBuilder<'a, K>
 where
     K: Stored + Resource<Scope = NamespaceResourceScope>,
 {
+    fn new(fleet: &'a mut Fleet, source: Source) -> Self {
+        Self {
+            fleet,
+            source,
+            trim: |_| {},
+            indexers: Vec::new(),
+            watch: Watch::default(),
+            is_optional: false,
+            scope: Where::Default,
+        }
+    }
+
     /// Drops the fields that no reader of this store uses, before an object is kept. managedFields go in any case.
     pub fn trim(mut self, trim: fn(&mut K)) -> Self {
         self.trim = trim;
@@ -410,28 +482,42 @@ where
 
     /// Watches this one namespace, whatever `--watch-namespaces` says: for what belongs to the service itself.
     pub fn only_in(mut self, namespace: impl Into<String>) -> Self {
-        self.only_in = Some(namespace.into());
+        self.scope = Where::Only(namespace.into());
+        self
+    }
+
+    /// Watches the namespaces that [`Store::tell_namespaces`] names, each by itself; none at first. Such a store counts as synced
+    /// at once: what is not in it proves nothing.
+    pub fn in_told_namespaces(mut self) -> Self {
+        self.scope = Where::Told;
         self
     }
 
     /// The store; its watch begins when the service serves.
     pub fn build(self) -> Store<K> {
-        let Self { fleet, trim, indexers, watch, is_optional, only_in } = self;
-        let scopes =
-            only_in.map_or_else(|| fleet.args.scopes(), |namespace| vec![Scope::Namespace(namespace)]);
-        let store = Store::of_watch(scopes, watch, trim, indexers);
-        fleet.writer.feed(&store);
-        let synced = store.clone();
-        fleet.readiness.explain(move || {
-            if synced.is_synced() {
-                return None;
+        let Self { fleet, source, trim, indexers, watch, is_optional, scope } = self;
+        let store = match scope {
+            Where::Told => Store::of_told_namespaces(watch, trim, indexers),
+            Where::Only(namespace) => {
+                Store::of_watch(vec![Scope::Namespace(namespace)], watch, trim, indexers)
             }
-            let name = format!("list of {}", K::plural(&()));
-            Some(synced.trouble().map_or(name.clone(), |trouble| format!("{name} ({trouble})")))
-        });
+            Where::Default if source.is_remote => Store::of_watch(vec![Scope::All], watch, trim, indexers),
+            Where::Default => Store::of_watch(fleet.args.scopes(), watch, trim, indexers),
+        };
+        source.writer.feed(&store);
+        let synced = store.clone();
+        if !source.is_remote {
+            fleet.readiness.explain(move || {
+                if synced.is_synced() {
+                    return None;
+                }
+                let name = format!("list of {}", K::plural(&()));
+                Some(synced.trouble().map_or(name.clone(), |trouble| format!("{name} ({trouble})")))
+            });
+        }
         let feed = Feed {
-            client: fleet.client.clone(),
-            discovery: fleet.discovery.clone(),
+            client: source.client,
+            discovery: source.discovery,
             store: store.clone(),
             is_optional,
             metrics: fleet.watch_metrics.clone(),

@@ -143,7 +143,16 @@ impl<K: Stored> Store<K> {
         trim: fn(&mut K),
         indexers: Vec<(Index, IndexFn<K>)>,
     ) -> Self {
-        Self::keeping(Kept { scopes, watch }, trim, indexers)
+        Self::keeping(Kept::of(scopes, watch), trim, indexers)
+    }
+
+    /// One that keeps what `watch` asks for in the namespaces of [`Self::tell_namespaces`].
+    pub(crate) fn of_told_namespaces(
+        watch: Watch,
+        trim: fn(&mut K),
+        indexers: Vec<(Index, IndexFn<K>)>,
+    ) -> Self {
+        Self::keeping(Kept::told(watch), trim, indexers)
     }
 
     fn keeping(kept: Kept, trim: fn(&mut K), indexers: Vec<(Index, IndexFn<K>)>) -> Self {
@@ -165,6 +174,28 @@ impl<K: Stored> Store<K> {
             trouble: RwLock::default(),
             lists: AtomicU32::new(0),
         }))
+    }
+
+    /// Of a store [in told namespaces](crate::StoreBuilder::in_told_namespaces): from now on it is these that are watched, each by
+    /// itself. What is in others goes from the store.
+    pub fn tell_namespaces(&self, namespaces: impl IntoIterator<Item = impl Into<String>>) {
+        let mut told: Vec<_> =
+            namespaces.into_iter().map(|namespace| Scope::Namespace(namespace.into())).collect();
+        told.sort_unstable();
+        told.dedup();
+        let is_news = self.0.kept.scopes.send_if_modified(|scopes| {
+            let is_news = *scopes != told;
+            *scopes = told;
+            is_news
+        });
+        if is_news {
+            self.forget_uncovered();
+        }
+    }
+
+    /// Takes out what lies in no scope any more.
+    pub(crate) fn forget_uncovered(&self) {
+        self.take_all(|key, _| !self.0.kept.covers(key));
     }
 
     pub fn get(&self, key: &ObjectKey) -> Option<Arc<K>> {

@@ -84,6 +84,11 @@ impl Writer {
         Self { client, service, events, leadership, sinks: Arc::default() }
     }
 
+    /// One that writes to another cluster while this one may write to its own. Its Events are counted with the others.
+    pub(crate) fn elsewhere(&self, client: Client) -> Self {
+        Self { events: self.events.elsewhere(client.clone()), client, sinks: Arc::default(), ..self.clone() }
+    }
+
     /// Counts Events in `registry`.
     pub(crate) fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         self.events.register(registry)

@@ -26,6 +26,10 @@ struct Found {
 }
 
 impl Gitea {
+    pub(crate) fn api(&self) -> &Api {
+        &self.api
+    }
+
     pub(crate) fn new(
         server: &Url,
         token: Option<&Secret<String>>,

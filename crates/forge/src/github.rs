@@ -31,6 +31,10 @@ pub(crate) struct GitHub {
 }
 
 impl GitHub {
+    pub(crate) fn api(&self) -> &Api {
+        &self.api
+    }
+
     pub(crate) fn new(
         server: &Url,
         token: Option<&Secret<String>>,

@@ -29,6 +29,10 @@ struct Found {
 }
 
 impl GitLab {
+    pub(crate) fn api(&self) -> &Api {
+        &self.api
+    }
+
     pub(crate) fn new(
         server: &Url,
         token: Option<&Secret<String>>,

@@ -4,7 +4,8 @@
 //! Provider + server + token ─▶ connect ─▶ dyn Contents ─┬─ commit: what a branch or tag is at
 //!           │                                           └─ file: one file of a commit
 //!           ├───────────────▶ converse ─▶ dyn Forge ─── Contents, pull requests, people, comments, reports
-//!           └───────────────▶ change ───▶ dyn Changes ─ Forge, commits, branches, new pull requests, webhooks
+//!           ├───────────────▶ change ───▶ dyn Changes ─ Forge, commits, branches, new pull requests, webhooks
+//!           └───────────────▶ release ──▶ dyn Releases ─ tags with notes
 //! ```
 //! Each provider is a few calls of its REST API, by [`fleet::outbound`]. Answers are believed as little as possible: sizes and
 //! pages have limits, a name is never a way out of an address, what says who takes part is read from the server itself.
@@ -21,6 +22,7 @@ mod gitlab;
 mod http_api;
 mod hub;
 pub mod markdown;
+mod releases;
 pub mod signature;
 
 pub use changes::{
@@ -33,3 +35,4 @@ pub use conversation::{
 };
 pub use error::Error;
 pub use github::{App, AppInfo, Installation, InstallationToken, InvalidApp, Scope};
+pub use releases::{NewRelease, Recorded, RecordedHow, Releases, release};

@@ -60,6 +60,8 @@ pub(crate) struct Call<'a> {
     limit: u64,
     timeout: Option<Duration>,
     is_repeatable: bool,
+    /// Repository that the call reads beside its own.
+    reads: Option<&'a str>,
 }
 
 impl<'a> Call<'a> {
@@ -92,6 +94,7 @@ impl<'a> Call<'a> {
             limit: ANSWER_LIMIT,
             timeout: None,
             is_repeatable: false,
+            reads: None,
         }
     }
 
@@ -119,6 +122,12 @@ impl<'a> Call<'a> {
     /// To be made again if it is not known whether it arrived. Methods that are idempotent are.
     pub(crate) fn repeatable(mut self) -> Self {
         self.is_repeatable = true;
+        self
+    }
+
+    /// With the right to read another repository of the same registry.
+    pub(crate) fn reading(mut self, other: &'a Reference) -> Self {
+        self.reads = Some(other.repository());
         self
     }
 
@@ -294,11 +303,14 @@ impl Asking<'_> {
         let mut url = Url::parse(realm)
             .map_err(|_| Error::invalid(self.call.reference, "the registry names no valid token service"))?;
         let scope = format!("repository:{}:{}", self.call.reference.repository(), self.call.action.scope());
+        let read = self.call.reads.map(|read| format!("repository:{read}:{}", Action::Read.scope()));
         let mut query: Vec<(&str, &str)> = service.map(|service| ("service", service)).into_iter().collect();
-        query.push(("scope", &scope));
+        let both = read.as_ref().map(|read| format!("{scope} {read}"));
         let request = match self.login {
             Some(Login::Identity(token)) => {
+                // One parameter here, and one for each below (the specification of tokens has it so).
                 query.extend([
+                    ("scope", both.as_ref().unwrap_or(&scope).as_str()),
                     ("grant_type", "refresh_token"),
                     ("client_id", "konflux"),
                     ("refresh_token", token.expose()),
@@ -308,6 +320,8 @@ impl Asking<'_> {
                 Request::new(Method::POST, url).body(kind, form).repeatable()
             }
             login => {
+                query.push(("scope", &scope));
+                query.extend(read.as_deref().map(|read| ("scope", read)));
                 url.query_pairs_mut().extend_pairs(query);
                 match login {
                     Some(Login::Password { user, password }) => {
@@ -341,6 +355,7 @@ impl Asking<'_> {
             host: self.call.reference.host().to_owned(),
             repository: self.call.reference.repository().to_owned(),
             action: self.call.action,
+            reads: self.call.reads.map(str::to_owned),
             login: self.login.map(Login::id),
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use fleet::outbound::{self, Credential, Response, Streaming};
 use futures::{StreamExt as _, TryStreamExt as _};
-use http::{HeaderValue, header};
+use http::{HeaderValue, Method, header};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -20,13 +20,13 @@ use crate::keychain::Keychain;
 use crate::reference::{Digest, Reference};
 
 /// The specification has registries take manifests of this size, and clients no larger ones.
-const MANIFEST_LIMIT: u64 = 4 * 1024 * 1024;
+pub(crate) const MANIFEST_LIMIT: u64 = 4 * 1024 * 1024;
 const CONFIG_LIMIT: u64 = 4 * 1024 * 1024;
 const TAGS_LIMIT: u64 = 4 * 1024 * 1024;
 /// Asked for. Some registries send all that there are.
 const TAGS_OF_A_PAGE: u32 = 500;
 /// How long a blob of any size may take.
-const LARGE: Duration = Duration::from_mins(30);
+pub(crate) const LARGE: Duration = Duration::from_mins(30);
 
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, \
@@ -49,6 +49,7 @@ pub(crate) struct TokenKey {
     pub(crate) host: String,
     pub(crate) repository: String,
     pub(crate) action: Action,
+    pub(crate) reads: Option<String>,
     pub(crate) login: Option<[u8; 32]>,
 }
 
@@ -90,7 +91,30 @@ impl Client {
 
     /// The manifest that a tag or digest names, as it is at this moment.
     pub async fn manifest(&self, reference: &Reference, keychain: &Keychain) -> Result<Manifest, Error> {
-        let call = Call::get(reference, &format!("manifests/{}", reference.version()))?
+        self.manifest_for(Action::Read, reference, keychain).await
+    }
+
+    /// The manifest that a repository we write to has under a tag or digest; `None` if there is none.
+    pub async fn existing_manifest(
+        &self,
+        reference: &Reference,
+        keychain: &Keychain,
+    ) -> Result<Option<Manifest>, Error> {
+        // By the right to write: who may only write to a repository that is not there yet gets no answer by that to read.
+        match self.manifest_for(Action::Write, reference, keychain).await {
+            Ok(manifest) => Ok(Some(manifest)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn manifest_for(
+        &self,
+        action: Action,
+        reference: &Reference,
+        keychain: &Keychain,
+    ) -> Result<Manifest, Error> {
+        let call = Call::new(reference, action, Method::GET, &format!("manifests/{}", reference.version()))?
             .header(header::ACCEPT, HeaderValue::from_static(MANIFESTS))
             .limit(MANIFEST_LIMIT);
         let answer: Response = self.call(&call, keychain).await?;
@@ -221,7 +245,7 @@ impl Client {
     }
 }
 
-fn another_blob(reference: &Reference, digest: &Digest) -> Error {
+pub(crate) fn another_blob(reference: &Reference, digest: &Digest) -> Error {
     Error::invalid(reference, format!("the registry sent something else for blob {digest}"))
 }
 

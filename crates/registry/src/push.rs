@@ -24,8 +24,8 @@ const READ: usize = 256 * 1024;
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// How often a blob is tried to be uploaded, and how long it waits after the first of them.
-const UPLOADS: u32 = 3;
-const PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const UPLOADS: u32 = 3;
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
 /// Content for a registry, in memory or in a file.
 #[derive(Clone, Debug)]
@@ -102,6 +102,34 @@ impl Pieces {
     }
 }
 
+/// An upload that was begun.
+pub(crate) struct Upload<'a> {
+    repository: &'a Reference,
+    /// Where it goes on.
+    at: Url,
+    /// Bytes so far.
+    sent: u64,
+}
+
+impl<'a> Upload<'a> {
+    /// That the registry began when it was asked for something else.
+    pub(crate) fn begun(
+        repository: &'a Reference,
+        call: &Call<'_>,
+        answer: &Response,
+    ) -> Result<Self, Error> {
+        Ok(Self { repository, at: goes_on_at(call, answer)?, sent: 0 })
+    }
+}
+
+/// Where an upload goes on, by the answer to one of its calls.
+fn goes_on_at(call: &Call<'_>, answer: &Response) -> Result<Url, Error> {
+    let location = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+    location
+        .and_then(|location| call.url().join(location).ok())
+        .ok_or_else(|| Error::invalid(call.reference(), "the registry does not say where an upload goes on"))
+}
+
 impl Client {
     /// Puts a blob into the reference's repository, unless it is there.
     pub async fn push_blob(
@@ -141,29 +169,62 @@ impl Client {
     }
 
     async fn upload(&self, repository: &Reference, blob: &Blob, keychain: &Keychain) -> Result<(), Error> {
-        // An upload that nobody goes on with does nothing.
-        let begin = Call::new(repository, Action::Write, Method::POST, "blobs/uploads/")?.repeatable();
-        let mut at = self.continue_at(&begin, keychain).await?;
+        let mut upload = self.begin_upload(repository, keychain).await?;
         let local = |source| Error::local(&blob.digest, source);
         let mut pieces = blob.pieces().await.map_err(local)?;
         let mut piece = pieces.next().await.map_err(local)?;
-        let mut sent = 0;
         // The last piece goes with the end of the upload: most blobs are one piece.
         loop {
             let next = pieces.next().await.map_err(local)?;
             if next.is_empty() {
                 break;
             }
-            let end = sent + piece.len() as u64;
-            let range = HeaderValue::from_str(&format!("{sent}-{}", end - 1))
-                .map_err(|error| Error::invalid(repository, error.to_string()))?;
-            let upload = Call::to(repository, Action::Write, Method::PATCH, at)
-                .header(header::CONTENT_RANGE, range)
-                .body(OCTETS, piece);
-            at = self.continue_at(&upload, keychain).await?;
-            (sent, piece) = (end, next);
+            self.send(&mut upload, piece, keychain).await?;
+            piece = next;
         }
-        at.query_pairs_mut().append_pair("digest", blob.digest.as_str());
+        self.finish(upload, &blob.digest, piece, keychain).await
+    }
+
+    pub(crate) async fn begin_upload<'a>(
+        &self,
+        repository: &'a Reference,
+        keychain: &Keychain,
+    ) -> Result<Upload<'a>, Error> {
+        // An upload that nobody goes on with does nothing.
+        let begin = Call::new(repository, Action::Write, Method::POST, "blobs/uploads/")?.repeatable();
+        let answer: Response = self.call(&begin, keychain).await?;
+        Ok(Upload { repository, at: goes_on_at(&begin, &answer)?, sent: 0 })
+    }
+
+    /// Sends a piece that is not the last.
+    pub(crate) async fn send(
+        &self,
+        upload: &mut Upload<'_>,
+        piece: Bytes,
+        keychain: &Keychain,
+    ) -> Result<(), Error> {
+        let Upload { repository, at, sent } = upload;
+        let end = *sent + piece.len() as u64;
+        let range = HeaderValue::from_str(&format!("{sent}-{}", end.saturating_sub(1)))
+            .map_err(|error| Error::invalid(*repository, error.to_string()))?;
+        let call = Call::to(repository, Action::Write, Method::PATCH, at.clone())
+            .header(header::CONTENT_RANGE, range)
+            .body(OCTETS, piece);
+        let answer: Response = self.call(&call, keychain).await?;
+        (upload.at, upload.sent) = (goes_on_at(&call, &answer)?, end);
+        Ok(())
+    }
+
+    /// Sends the last piece. The registry refuses what does not have this digest as a whole.
+    pub(crate) async fn finish(
+        &self,
+        upload: Upload<'_>,
+        digest: &Digest,
+        piece: Bytes,
+        keychain: &Keychain,
+    ) -> Result<(), Error> {
+        let Upload { repository, mut at, .. } = upload;
+        at.query_pairs_mut().append_pair("digest", digest.as_str());
         let end = Call::to(repository, Action::Write, Method::PUT, at).body(OCTETS, piece);
         self.call::<Response>(&end, keychain).await.map(drop)
     }
@@ -184,15 +245,6 @@ impl Client {
         }
     }
 
-    /// Makes a call of an upload; the answer names where it goes on.
-    async fn continue_at(&self, call: &Call<'_>, keychain: &Keychain) -> Result<Url, Error> {
-        let answer: Response = self.call(call, keychain).await?;
-        let location = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-        location.and_then(|location| call.url().join(location).ok()).ok_or_else(|| {
-            Error::invalid(call.reference(), "the registry does not say where an upload goes on")
-        })
-    }
-
     /// Puts a manifest where `to` says: under its tag, or under its digest, which has to be the content's. What it refers
     /// to has to be there.
     pub async fn push_manifest(
@@ -202,7 +254,18 @@ impl Client {
         bytes: impl Into<Bytes>,
         keychain: &Keychain,
     ) -> Result<Digest, Error> {
-        let (bytes, kind) = (bytes.into(), HeaderValue::from_str(media_type));
+        self.put_manifest(to, media_type, bytes.into(), keychain).await.map(|(digest, _)| digest)
+    }
+
+    /// As [`push_manifest`](Self::push_manifest), with the registry's answer.
+    pub(crate) async fn put_manifest(
+        &self,
+        to: &Reference,
+        media_type: &str,
+        bytes: Bytes,
+        keychain: &Keychain,
+    ) -> Result<(Digest, Response), Error> {
+        let kind = HeaderValue::from_str(media_type);
         let kind = kind.map_err(|_| Error::invalid(to, format!("{media_type:?} is no media type")))?;
         let digest = Digest::of(&bytes);
         if to.digest().is_some_and(|wanted| *wanted != digest) {
@@ -215,7 +278,7 @@ impl Client {
             Some(kept) if kept != digest.as_str() => {
                 Err(Error::invalid(to, format!("the registry keeps {kept} for the manifest {digest}")))
             }
-            _ => Ok(digest),
+            _ => Ok((digest, answer)),
         }
     }
 

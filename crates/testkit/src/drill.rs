@@ -46,6 +46,7 @@ pub struct Drill {
     binary: PathBuf,
     flags: Vec<String>,
     neighbours: Vec<String>,
+    base: Option<PathBuf>,
 }
 
 /// The namespace that a flow works in, as its tenant's administrator.
@@ -88,11 +89,20 @@ impl Drill {
             binary: binary.as_ref().to_owned(),
             flags: Vec::new(),
             neighbours: Vec::new(),
+            base: None,
         }
     }
 
+    /// Installs this folder instead of the service's base: where two clusters of the service are one in the drill.
+    #[must_use]
+    pub fn base(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.base = Some(folder.into());
+        self
+    }
+
     /// Further flags of the service, beside the kit's. In each, `{folder}` becomes a folder that the repetition has for itself:
-    /// it survives the process, as a volume does.
+    /// it survives the process, as a volume does. `{kubeconfig}` becomes the file that the service's client is made of,
+    /// `{tenant}` the tenant's namespace.
     #[must_use]
     pub fn flags<'a>(mut self, flags: impl IntoIterator<Item = &'a str>) -> Self {
         self.flags.extend(flags.into_iter().map(str::to_owned));

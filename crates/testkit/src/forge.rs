@@ -43,6 +43,6 @@ pub use self::jwt::AppKey;
 pub use self::model::{Access, Account, AccountKind, Member, Model, Team};
 pub use self::repository::{
     CheckRun, CheckSuite, Comment, CommentOn, CommitStatus, Hook, NewPull, Pipeline, PullRequest, PullState,
-    Repository, Review, Visibility,
+    Release, Repository, Review, Visibility,
 };
 pub use self::traffic::{Call, Caller, Fault, Traffic};

@@ -62,6 +62,10 @@ struct State {
     broken_writes: u32,
     /// Begun so far.
     uploads: u64,
+    /// Calls that would change something, so far.
+    writes: usize,
+    /// Whether manifests that name a subject are listed by it.
+    has_referrers: bool,
 }
 
 #[derive(Default)]
@@ -225,6 +229,16 @@ impl PlayedRegistry {
         self.edit(repository, |repository| repository.overwrites.insert(tag.to_owned(), content));
     }
 
+    /// From now on, manifests that name a subject are listed by it, as specification 1.1 has it.
+    pub fn list_referrers(&self) {
+        self.state.lock().has_referrers = true;
+    }
+
+    /// How many calls were made that change something, by somebody who may.
+    pub fn write_count(&self) -> usize {
+        self.state.lock().writes
+    }
+
     /// The paths that were asked for, in order.
     pub fn calls(&self) -> Vec<String> {
         self.state.lock().calls.clone()
@@ -260,7 +274,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
         return state.give_token(&query, &head.headers);
     }
     let found = path.strip_prefix("/v2/").and_then(|path| {
-        ["/blobs/uploads/", "/manifests/", "/blobs/", "/tags/"]
+        ["/blobs/uploads/", "/manifests/", "/blobs/", "/tags/", "/referrers/"]
             .iter()
             .filter_map(|kind| path.rfind(kind))
             .min()
@@ -274,6 +288,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
     if is_read {
         return state.give(repository, rest, &query);
     }
+    state.writes += 1;
     if let Some(left) = state.broken_writes.checked_sub(1) {
         state.broken_writes = left;
         return error(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN");
@@ -287,6 +302,10 @@ impl State {
         let Some(repository) = self.repositories.get(name) else {
             return error(StatusCode::NOT_FOUND, "NAME_UNKNOWN");
         };
+        if let Some(subject) = rest.strip_prefix("referrers/") {
+            let listed = self.has_referrers.then(|| repository.referrers(subject));
+            return listed.unwrap_or_else(|| error(StatusCode::NOT_FOUND, "UNSUPPORTED"));
+        }
         let content = match rest.split_once('/') {
             Some(("manifests", version)) => {
                 repository.manifests.get(version).map(|(kind, content)| (kind.as_str(), content))
@@ -303,23 +322,21 @@ impl State {
 
     /// Whether a call shows a token that permits it.
     fn may(&self, name: &str, is_read: bool, headers: &HeaderMap) -> bool {
-        let shown =
-            headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        // A token names whom and what it is for: nothing here is secret.
-        let token = shown.strip_prefix("Bearer ").and_then(|token| STANDARD.decode(token).ok());
-        let token: Option<Value> = token.and_then(|token| serde_json::from_slice(&token).ok());
-        let Some(token) = token.filter(|token| token["repository"] == name) else { return false };
+        let Some(token) = token(headers).filter(|token| token["repository"] == name) else { return false };
         let repository = self.repositories.get(name);
-        let is_one_of = |users: Option<&Vec<(String, String)>>| {
-            let users = users.map(Vec::as_slice).unwrap_or_default();
-            users.is_empty() || users.iter().any(|(user, _)| token["user"] == json!(user))
-        };
+        let is_one_of = |users| is_one_of(users, &token);
         let permits = |action: &str| {
             token["actions"].as_str().is_some_and(|actions| actions.split(',').any(|one| one == action))
         };
         permits("pull")
             && is_one_of(repository.map(|repository| &repository.readers))
             && (is_read || (permits("push") && is_one_of(repository.map(|repository| &repository.writers))))
+    }
+
+    /// Whether the token of a call for another repository permits to read this one as well.
+    fn may_also_read(&self, name: &str, headers: &HeaderMap) -> bool {
+        let readers = self.repositories.get(name).map(|repository| &repository.readers);
+        token(headers).is_some_and(|token| token["reads"] == name && is_one_of(readers, &token))
     }
 
     fn refuse(&self) -> Response {
@@ -333,13 +350,17 @@ impl State {
 
     /// Refuses bad passwords; what a user may do is looked at when the token is used.
     fn give_token(&self, query: &str, headers: &HeaderMap) -> Response {
-        let query: BTreeMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).collect();
-        let scope = query.get("scope").map(AsRef::as_ref).unwrap_or_default();
-        let Some((repository, actions)) =
-            scope.strip_prefix("repository:").and_then(|scope| scope.rsplit_once(':'))
-        else {
+        let query = url::form_urlencoded::parse(query.as_bytes());
+        let scopes: Vec<_> =
+            query.filter(|(name, _)| name == "scope").map(|(_, scope)| scope.into_owned()).collect();
+        let scope_of = |scope: Option<&String>| {
+            let (name, actions) = scope?.strip_prefix("repository:")?.rsplit_once(':')?;
+            Some((name.to_owned(), actions.to_owned()))
+        };
+        let Some((repository, actions)) = scope_of(scopes.first()) else {
             return error(StatusCode::BAD_REQUEST, "DENIED");
         };
+        let reads = scope_of(scopes.get(1)).map(|(name, _)| name);
         let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let user = match shown {
             None => Value::Null,
@@ -357,7 +378,7 @@ impl State {
                 }
             }
         };
-        let token = json!({"repository": repository, "actions": actions, "user": user});
+        let token = json!({"repository": repository, "actions": actions, "reads": reads, "user": user});
         let token = STANDARD.encode(token.to_string());
         let body = json!({"token": token, "expires_in": 300}).to_string();
         http::Response::new(Body::from(body))
@@ -365,6 +386,21 @@ impl State {
 }
 
 impl Repository {
+    fn referrers(&self, subject: &str) -> Response {
+        let by_digest = self.manifests.iter().filter(|(name, _)| name.contains(':'));
+        let mut manifests: Vec<Value> = by_digest
+            .filter_map(|(digest, (kind, content))| {
+                let manifest: Value = serde_json::from_slice(content).ok()?;
+                let is_about = manifest["subject"]["digest"] == subject;
+                is_about.then(|| json!({"mediaType": kind, "digest": digest, "size": content.len()}))
+            })
+            .collect();
+        manifests.sort_by_key(|listed| listed["digest"].to_string());
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests});
+        let answer = http::Response::builder().header(header::CONTENT_TYPE, INDEX);
+        answer.body(Body::from(index.to_string())).unwrap_or_default()
+    }
+
     /// A page of the tags: `n` of those behind `last`.
     fn give_tags(&self, name: &str, query: &str) -> Response {
         let query: BTreeMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).collect();
@@ -384,6 +420,18 @@ impl Repository {
         let body = json!({"name": name, "tags": tags}).to_string();
         answer.body(Body::from(body)).unwrap_or_default()
     }
+}
+
+/// What a call shows. A token names whom and what it is for: nothing here is secret.
+fn token(headers: &HeaderMap) -> Option<Value> {
+    let shown = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    serde_json::from_slice(&STANDARD.decode(shown.strip_prefix("Bearer ")?).ok()?).ok()
+}
+
+/// Whether a token is of one of these users. Everybody's will do if there are none.
+fn is_one_of(users: Option<&Vec<(String, String)>>, token: &Value) -> bool {
+    let users = users.map(Vec::as_slice).unwrap_or_default();
+    users.is_empty() || users.iter().any(|(user, _)| token["user"] == json!(user))
 }
 
 fn error(status: StatusCode, code: &str) -> Response {

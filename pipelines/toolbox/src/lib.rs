@@ -28,7 +28,6 @@ pub mod preflight;
 pub mod program;
 pub mod push;
 pub mod push_dockerfile;
-pub mod results;
 pub mod sast;
 pub mod sbom;
 pub mod scan;
@@ -43,6 +42,7 @@ mod update;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+pub use step::results;
 
 use crate::context::{Context, Global};
 

@@ -76,6 +76,12 @@ impl Layer {
         BASE64.decode(self.annotations.get(SIGNATURE_ANNOTATION)?).ok().filter(|bytes| !bytes.is_empty())
     }
 
+    /// Whether it is a signature by this key. Of what image it is, its payload says.
+    pub fn is_signed_by(&self, key: &PublicKey) -> bool {
+        self.is(Attached::Signature)
+            && self.signature_bytes().is_some_and(|signature| key.verify(&self.bytes, &signature).is_ok())
+    }
+
     /// PEM of the certificate of the key that signed.
     pub(crate) fn certificate(&self) -> Option<&str> {
         self.annotation(CERTIFICATE_ANNOTATION)
@@ -109,10 +115,7 @@ impl Layer {
             return false;
         }
         if self.is(Attached::Signature) {
-            return self.bytes == other.bytes
-                && other
-                    .signature_bytes()
-                    .is_some_and(|signature| key.verify(&other.bytes, &signature).is_ok());
+            return self.bytes == other.bytes && other.is_signed_by(key);
         }
         let envelope = |layer: &Self| serde_json::from_slice::<Envelope>(&layer.bytes).ok();
         let (Some(ours), Some(theirs)) = (envelope(self), envelope(other)) else { return false };

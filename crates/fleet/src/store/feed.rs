@@ -11,8 +11,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use futures::FutureExt as _;
-use futures::future::select_all;
+use futures::future::{AbortHandle, abortable};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Client, Resource};
 use tracing::{info, warn};
@@ -21,7 +22,7 @@ use super::delays::{RetryDelays, jittered};
 use super::discovery::{Discovery, Lack};
 use super::follow::Follower;
 use super::watch::{Kept, WatchMetrics};
-use super::{Store, Stored};
+use super::{Scope, Store, Stored};
 
 /// How often to look for a kind that is absent.
 const LOOK: Duration = Duration::from_secs(4);
@@ -58,20 +59,52 @@ where
         }
     }
 
-    /// Follows every scope until the API server says for one of them that there is no such kind.
+    /// Follows every scope until the API server says for one of them that there is no such kind. Scopes come and go.
     async fn follow(&self) {
-        let Kept { scopes, watch } = &self.store.0.kept;
-        let missing = AtomicUsize::new(scopes.len());
-        let followers = scopes.iter().map(|scope| {
-            let api = scope.api(self.client.clone());
-            let listed = || {
-                if missing.fetch_sub(1, Ordering::SeqCst) == 1 {
-                    self.store.mark_synced();
+        let Kept { scopes, is_told, watch } = &self.store.0.kept;
+        let mut scopes = scopes.subscribe();
+        if *is_told {
+            // One that is forbidden or missing holds up none of the others.
+            self.store.mark_synced();
+        }
+        let missing = AtomicUsize::new(scopes.borrow().len());
+        let mut handles: Vec<(Scope, AbortHandle)> = Vec::new();
+        let mut followers = FuturesUnordered::new();
+        loop {
+            let wanted = scopes.borrow_and_update().clone();
+            handles.retain(|(scope, handle)| {
+                let is_wanted = wanted.contains(scope);
+                if !is_wanted {
+                    handle.abort();
                 }
-            };
-            Follower::new(api, &self.store, scope, watch, &self.metrics).run(listed).boxed()
-        });
-        select_all(followers).await;
+                is_wanted
+            });
+            // Also what a follower brought since the scopes changed: it is not polled any more.
+            self.store.forget_uncovered();
+            for scope in wanted {
+                if handles.iter().any(|(other, _)| *other == scope) {
+                    continue;
+                }
+                let api = scope.api(self.client.clone());
+                let listed = || {
+                    if !is_told && missing.fetch_sub(1, Ordering::SeqCst) == 1 {
+                        self.store.mark_synced();
+                    }
+                };
+                let follower = Follower::new(api, &self.store, scope.clone(), watch, &self.metrics);
+                let (follower, handle) = abortable(follower.run(listed));
+                handles.push((scope, handle));
+                followers.push(follower.boxed());
+            }
+            loop {
+                tokio::select! {
+                    // Only a follower that was not aborted says something by its end.
+                    Some(ended) = followers.next(), if !followers.is_empty() => if ended.is_ok() { return },
+                    // The sender lives in the store.
+                    _ = scopes.changed() => break,
+                }
+            }
+        }
     }
 
     /// Resolves when it is worth asking for the kind again. `is_absent` is called once it is known not to be served.

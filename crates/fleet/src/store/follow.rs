@@ -36,7 +36,7 @@ const END_OF_LIST: &str = "k8s.io/initial-events-end";
 pub(super) struct Follower<'a, K> {
     api: Api<K>,
     store: &'a Store<K>,
-    scope: &'a Scope,
+    scope: Scope,
     watch: &'a Watch,
     metrics: &'a WatchMetrics,
     /// Until the API server turns out not to have them.
@@ -61,7 +61,7 @@ impl<'a, K: Stored> Follower<'a, K> {
     pub(super) fn new(
         api: Api<K>,
         store: &'a Store<K>,
-        scope: &'a Scope,
+        scope: Scope,
         watch: &'a Watch,
         metrics: &'a WatchMetrics,
     ) -> Self {
@@ -135,7 +135,7 @@ impl<'a, K: Stored> Follower<'a, K> {
             continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             if continue_token.is_none() {
                 let version = page.metadata.resource_version.unwrap_or_default();
-                self.store.finish_list(self.scope, list, version_number(&version));
+                self.store.finish_list(&self.scope, list, version_number(&version));
                 return Ok(version);
             }
         }
@@ -188,7 +188,7 @@ impl<'a, K: Stored> Follower<'a, K> {
                     } else if bookmark.metadata.annotations.contains_key(END_OF_LIST)
                         && let Some(list) = list.take()
                     {
-                        self.store.finish_list(self.scope, list, version_number(&version));
+                        self.store.finish_list(&self.scope, list, version_number(&version));
                         self.is_listed(version, listed);
                     }
                 }
@@ -213,7 +213,7 @@ impl<'a, K: Stored> Follower<'a, K> {
     fn tell_missing_right(&self) {
         self.store.set_unknown();
         let (group, plural) = (K::group(&()), K::plural(&()));
-        let place = match self.scope {
+        let place = match &self.scope {
             Scope::All => "a ClusterRole, bound in the whole cluster".to_owned(),
             Scope::Namespace(namespace) => format!("a Role in namespace {namespace}"),
         };

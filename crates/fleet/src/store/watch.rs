@@ -5,6 +5,7 @@ use kube::api::{ListParams, WatchParams};
 use kube::core::{Selector, SelectorExt as _};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
+use tokio::sync::watch as signal;
 
 use crate::key::ObjectKey;
 
@@ -12,7 +13,7 @@ use crate::key::ObjectKey;
 const PAGE: u32 = 500;
 
 /// The part of the cluster that one watch covers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     All,
     Namespace(String),
@@ -72,19 +73,34 @@ impl Watch {
 /// What of a kind a store keeps: that of its scopes which its watch asks for.
 #[derive(Debug)]
 pub(super) struct Kept {
-    pub(super) scopes: Vec<Scope>,
+    /// What follows the watches is told when they become others.
+    pub(super) scopes: signal::Sender<Vec<Scope>>,
+    /// Whether they do. What is in none of them now is missed by nobody, so the store counts as synced from the start.
+    pub(super) is_told: bool,
     pub(super) watch: Watch,
 }
 
 impl Kept {
+    pub(super) fn of(scopes: Vec<Scope>, watch: Watch) -> Self {
+        Self { scopes: signal::Sender::new(scopes), is_told: false, watch }
+    }
+
+    /// What is in namespaces that are still to be told.
+    pub(super) fn told(watch: Watch) -> Self {
+        Self { is_told: true, ..Self::of(Vec::new(), watch) }
+    }
+
+    pub(super) fn covers(&self, key: &ObjectKey) -> bool {
+        self.scopes.borrow().iter().any(|scope| scope.contains(key))
+    }
+
     pub(super) fn all() -> Self {
-        Self { scopes: vec![Scope::All], watch: Watch::default() }
+        Self::of(vec![Scope::All], Watch::default())
     }
 
     /// Whether an object belongs into the store; `None` where only the API server can tell.
     pub(super) fn includes(&self, key: &ObjectKey, object: &impl Resource) -> Option<bool> {
-        let is_in_scope = self.scopes.iter().any(|scope| scope.contains(key));
-        if !is_in_scope || !self.watch.labels.matches(object.labels()) {
+        if !self.covers(key) || !self.watch.labels.matches(object.labels()) {
             return Some(false);
         }
         self.watch.fields.is_empty().then_some(true)

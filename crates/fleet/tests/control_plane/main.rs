@@ -10,6 +10,7 @@ mod leader;
 mod memory;
 mod migration;
 mod quiet;
+mod remote;
 mod replica;
 mod running;
 mod served;

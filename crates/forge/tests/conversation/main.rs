@@ -12,5 +12,6 @@ mod gitea;
 mod github;
 mod gitlab;
 mod hostile;
+mod releases;
 mod scene;
 mod world;

@@ -3,8 +3,8 @@
 use fleet::Secret;
 use fleet::outbound::{self, Options, Url};
 use forge::{
-    Access, Changes, Contents, Error, Forge, Provider, Report, Repository, User, Verdict, change, connect,
-    converse,
+    Access, Changes, Contents, Error, Forge, Provider, Releases, Report, Repository, User, Verdict, change,
+    connect, converse, release,
 };
 use testkit::pki::Authority;
 
@@ -43,6 +43,12 @@ impl World {
         let token = secret(token);
         let access = Access { token: Some(&token), ..Access::default() };
         converse(provider, &url(server), access, &self.outbound).unwrap()
+    }
+
+    pub(crate) fn release(&self, provider: Provider, server: &str, token: &str) -> Box<dyn Releases> {
+        let token = secret(token);
+        let access = Access { token: Some(&token), ..Access::default() };
+        release(provider, &url(server), access, &self.outbound).unwrap()
     }
 
     pub(crate) fn change(&self, provider: Provider, server: &str, token: &str) -> Box<dyn Changes> {

@@ -11,6 +11,7 @@ use testkit::registry::PlayedRegistry;
 pub(crate) struct World {
     pub(crate) registry: PlayedRegistry,
     pub(crate) client: Client,
+    authority: Authority,
     folder: tempfile::TempDir,
 }
 
@@ -30,7 +31,14 @@ impl World {
         let outbound =
             outbound::Client::new("test", options, fleet::Clock::system(), &Registry::new()).unwrap();
         let registry = PlayedRegistry::start(&authority).unwrap();
-        Self { registry, client: Client::new(outbound), folder }
+        Self { registry, client: Client::new(outbound), authority, folder }
+    }
+
+    /// One more registry, which the client trusts as well.
+    pub(crate) fn other_registry(&self) -> (PlayedRegistry, Reference) {
+        let other = PlayedRegistry::start(&self.authority).unwrap();
+        let reference = format!("{}/prod/app", other.address()).parse().unwrap();
+        (other, reference)
     }
 
     pub(crate) fn folder(&self) -> &Path {

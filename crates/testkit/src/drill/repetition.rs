@@ -61,6 +61,10 @@ pub(super) struct Ended {
 
 /// In flags: a folder of the repetition, which its processes share.
 const OWN_FOLDER: &str = "{folder}";
+/// In flags: the kubeconfig of the service.
+const KUBECONFIG: &str = "{kubeconfig}";
+/// In flags: the namespace that the flow works in.
+const TENANT: &str = "{tenant}";
 
 /// Runs `flow` until its end state is there and quiet; that is `calm`'s, if given.
 pub(super) async fn run(
@@ -78,7 +82,13 @@ pub(super) async fn run(
     for neighbour in &drill.neighbours {
         plane.install_kinds(neighbour).await?;
     }
-    let installed = plane.install(&drill.service, Some(webhooks)).await?;
+    let installed = match &drill.base {
+        None => plane.install(&drill.service, Some(webhooks)).await?,
+        Some(base) => {
+            plane.install_kinds(&drill.service).await?;
+            plane.install_from(base, None, Some(webhooks)).await?
+        }
+    };
     let proxy = Proxy::start(name, attack.plan, installed.config().await?).await?;
     if let Some((n, moment)) = attack.kill {
         proxy.arm(n, moment);
@@ -88,7 +98,14 @@ pub(super) async fn run(
     let mut flags = flags(&kubeconfig, &tenant, &installed, port, &drill.service);
     let own = folder.path().join(format!("{file}.files"));
     std::fs::create_dir(&own).with_context(|| format!("create {}", own.display()))?;
-    flags.extend(drill.flags.iter().map(|flag| flag.replace(OWN_FOLDER, &own.display().to_string())));
+    let placed = [
+        (OWN_FOLDER, own.display().to_string()),
+        (KUBECONFIG, kubeconfig.display().to_string()),
+        (TENANT, tenant.to_string()),
+    ];
+    flags.extend(drill.flags.iter().map(|flag| {
+        placed.iter().fold(flag.clone(), |flag, (placeholder, value)| flag.replace(placeholder, value))
+    }));
     let mut process = Process::new(folder, &drill.binary, file, flags);
     process.start()?;
     let mut kills = 0;

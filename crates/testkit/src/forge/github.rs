@@ -13,6 +13,7 @@ mod git_data;
 mod hooks;
 mod list;
 mod pulls;
+mod releases;
 mod render;
 mod repos;
 mod routes;

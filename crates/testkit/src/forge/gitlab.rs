@@ -7,6 +7,7 @@ pub mod event;
 mod list;
 mod merge_requests;
 mod projects;
+mod releases;
 mod render;
 mod repository;
 mod routes;

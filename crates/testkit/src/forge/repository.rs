@@ -34,6 +34,7 @@ pub struct Repository {
     /// GitLab: of merge requests, oldest first.
     pub pipelines: Vec<Pipeline>,
     pub hooks: Vec<Hook>,
+    pub releases: Vec<Release>,
     pub created_at: Timestamp,
     pub(super) network: usize,
 }
@@ -183,6 +184,16 @@ pub struct Hook {
     pub updated_at: Timestamp,
 }
 
+/// A tag with notes.
+#[derive(Clone, Debug)]
+pub struct Release {
+    pub id: u64,
+    pub tag: String,
+    pub name: String,
+    pub body: String,
+    pub created_at: Timestamp,
+}
+
 /// A pull request that is to be opened.
 #[derive(Clone, Copy, Debug)]
 pub struct NewPull<'a> {
@@ -223,6 +234,7 @@ impl Repository {
             check_runs: Vec::new(),
             pipelines: Vec::new(),
             hooks: Vec::new(),
+            releases: Vec::new(),
             created_at: now,
             network,
         }

@@ -1,8 +1,11 @@
 //! What is written to the played registry.
 
+use std::collections::BTreeMap;
+
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use http::{HeaderMap, Method, StatusCode, header};
+use serde_json::Value;
 
 use super::{State, digest, error};
 
@@ -22,6 +25,10 @@ impl State {
     pub(super) fn take(&mut self, call: &Call<'_>) -> Response {
         match (call.method.as_str(), call.rest.split('/').collect::<Vec<_>>()[..].as_ref()) {
             ("POST", ["blobs", "uploads", ""]) => {
+                if let Some((digest, content)) = self.mounted(call) {
+                    self.repository(call).blobs.insert(digest.clone(), content);
+                    return created(&digest);
+                }
                 self.uploads += 1;
                 let id = self.uploads;
                 self.repository(call).uploads.insert(id.to_string(), Vec::new());
@@ -66,7 +73,14 @@ impl State {
                 if let Some(other) = repository.overwrites.remove(*name) {
                     repository.manifests.insert((*name).to_owned(), (entry.0, other));
                 }
-                created(&digest)
+                let mut answer = created(&digest);
+                let manifest: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+                if let Some(subject) = manifest["subject"]["digest"].as_str().filter(|_| self.has_referrers)
+                    && let Ok(subject) = subject.parse()
+                {
+                    answer.headers_mut().insert("oci-subject", subject);
+                }
+                answer
             }
             ("DELETE", ["manifests", name]) => {
                 let manifests = &mut self.repository(call).manifests;
@@ -78,6 +92,15 @@ impl State {
             }
             _ => error(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED"),
         }
+    }
+
+    /// The blob that shall be had from another repository, if the caller may read that one.
+    fn mounted(&self, call: &Call<'_>) -> Option<(String, Vec<u8>)> {
+        let query: BTreeMap<_, _> = url::form_urlencoded::parse(call.query.as_bytes()).collect();
+        let (digest, from) = (query.get("mount")?, query.get("from")?);
+        let content = self.repositories.get(from.as_ref())?.blobs.get(digest.as_ref())?;
+        let entry = (digest.clone().into_owned(), content.clone());
+        self.may_also_read(from, call.headers).then_some(entry)
     }
 
     fn repository(&mut self, call: &Call<'_>) -> &mut super::Repository {

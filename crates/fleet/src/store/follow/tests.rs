@@ -88,7 +88,7 @@ fn bookmark(version: u64, ends_list: bool) -> Value {
 async fn follow(script: &Script, store: &Store<ConfigMap>, minutes: u64) -> bool {
     let metrics = WatchMetrics::new(&Registry::new()).unwrap();
     let (scope, watch) = (Scope::All, Watch::default());
-    let follower = Follower::new(Api::all(script.client.clone()), store, &scope, &watch, &metrics);
+    let follower = Follower::new(Api::all(script.client.clone()), store, scope, &watch, &metrics);
     timeout(Duration::from_mins(minutes), follower.run(|| store.mark_synced())).await.is_err()
 }
 
@@ -152,7 +152,7 @@ async fn a_bookmark_a_minute_keeps_a_watch() {
     });
     let (store, watch) = (store(), Watch::default());
     let metrics = WatchMetrics::new(&Registry::new()).unwrap();
-    let mut follower = Follower::new(Api::all(script.client.clone()), &store, &Scope::All, &watch, &metrics);
+    let mut follower = Follower::new(Api::all(script.client.clone()), &store, Scope::All, &watch, &metrics);
     let (list, mut listed) = (store.begin_list(), Some(|| ()));
     let watching = follower.follow(bookmarks, Some(list), &mut listed);
     assert!(timeout(Duration::from_mins(30), watching).await.is_err(), "it still watches");

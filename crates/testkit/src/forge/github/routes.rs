@@ -2,7 +2,7 @@
 
 use super::admit::Needs;
 use super::state::State;
-use super::{accounts, apps, checks, comments, commits, contents, git_data, hooks, pulls, repos};
+use super::{accounts, apps, checks, comments, commits, contents, git_data, hooks, pulls, releases, repos};
 use crate::forge::server::Routes;
 
 pub(super) fn routes(routes: Routes<State>) -> Routes<State> {
@@ -80,6 +80,9 @@ fn about_repositories(routes: Routes<State>) -> Routes<State> {
         .post("/repos/{owner}/{repo}/git/refs", write, git_data::create_ref)
         .patch("/repos/{owner}/{repo}/git/refs/{*ref}", write, git_data::update_ref)
         .delete("/repos/{owner}/{repo}/git/refs/{*ref}", write, git_data::delete_ref)
+        .post("/repos/{owner}/{repo}/releases", write, releases::create)
+        .get("/repos/{owner}/{repo}/releases/tags/{tag}", read, releases::by_tag)
+        .patch("/repos/{owner}/{repo}/releases/{release_id}", write, releases::update)
         .get("/repos/{owner}/{repo}/hooks", read_hooks, hooks::list_hooks)
         .post("/repos/{owner}/{repo}/hooks", write_hooks, hooks::create)
         .get("/repos/{owner}/{repo}/hooks/{hook_id}", read_hooks, hooks::get)

@@ -1,7 +1,7 @@
 //! Every route of the fake, with what it demands and who handles it.
 
 use super::state::{Needs, State};
-use super::{accounts, commits, merge_requests, projects, repository};
+use super::{accounts, commits, merge_requests, projects, releases, repository};
 use crate::forge::model::Access;
 use crate::forge::server::Routes;
 
@@ -42,6 +42,9 @@ fn about_projects(routes: Routes<State>) -> Routes<State> {
         .get("/projects/{id}/members/{user_id}", READ, accounts::member)
         .get("/projects/{id}/members/all", READ, accounts::all_members)
         .get("/projects/{id}/members/all/{user_id}", READ, accounts::any_member)
+        .post("/projects/{id}/releases", DEVELOPER, releases::create)
+        .get("/projects/{id}/releases/{tag_name}", READ, releases::get)
+        .put("/projects/{id}/releases/{tag_name}", DEVELOPER, releases::update)
         .get("/projects/{id}/hooks", MAINTAINER, projects::hooks)
         .post("/projects/{id}/hooks", MAINTAINER, projects::create_hook)
         .get("/projects/{id}/hooks/{hook_id}", MAINTAINER, projects::get_hook)
