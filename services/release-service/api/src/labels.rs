@@ -40,6 +40,9 @@ pub const NAMESPACE: LabelKey = LabelKey::new("release.appstudio.openshift.io/na
 /// Label of a managed `PipelineRun`: number of the attempt, from 0.
 pub const ATTEMPT: LabelKey = LabelKey::new("release.appstudio.openshift.io/attempt");
 
+/// `PipelineRun` label: name of the Snapshot that is released.
+pub const RUN_SNAPSHOT: LabelKey = LabelKey::new("appstudio.openshift.io/snapshot");
+
 /// `PipelineRun` label: the service that started it, here [`SERVICE_RELEASE`].
 pub const SERVICE: LabelKey = LabelKey::new("appstudio.openshift.io/service");
 
