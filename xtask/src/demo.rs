@@ -10,7 +10,14 @@ use std::{
 use anyhow::Context as _;
 use futures::future::LocalBoxFuture;
 
-use crate::{cluster, deploy::Target, forge::scene::Scene, images, program::interruptible, ui};
+use crate::{
+    cluster,
+    deploy::{Object, Target},
+    forge::scene::Scene,
+    images,
+    program::interruptible,
+    ui,
+};
 
 mod follow;
 mod steps;
@@ -58,6 +65,32 @@ pub struct Show {
     built: Option<Built>,
     /// The repository that it was built from, and who pushes to it; set with it.
     scene: Option<Scene>,
+    /// Set by the step that merges.
+    merged: Option<Merged>,
+    /// A Release of what nobody has built; set by the step that asks for it.
+    handmade: Option<Handmade>,
+}
+
+/// What was merged, tested and promoted.
+#[derive(Clone, Debug)]
+pub struct Merged {
+    /// Name of the Snapshot, in the example tenant.
+    pub snapshot: String,
+    /// Its one image, by digest.
+    pub image: String,
+    pub commit: String,
+    /// The Release that was made of it without anybody asking.
+    pub release: String,
+    pub at: Instant,
+}
+
+/// A Release that has to fail.
+#[derive(Clone, Debug)]
+pub struct Handmade {
+    pub release: Object,
+    /// The image that somebody has pushed, by digest.
+    pub image: String,
+    pub asked: Instant,
 }
 
 /// An image that the demo has built.
@@ -81,7 +114,15 @@ impl Show {
 
 pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let began = Instant::now();
-    let mut show = Show { args, target: None, registry: String::new(), built: None, scene: None };
+    let mut show = Show {
+        args,
+        target: None,
+        registry: String::new(),
+        built: None,
+        scene: None,
+        merged: None,
+        handmade: None,
+    };
     let mut facts = Vec::new();
     for (number, step) in steps::ALL.iter().enumerate() {
         ui::note(&format!("── {} of {}: {}", number + 1, steps::ALL.len(), step.title));

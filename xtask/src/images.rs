@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo build ─▶ binaries ─▶ layers (cached, deterministic) ─▶ registry ─▶ images.json, read by `deploy`
-//! Debian packages, toolbox ─▶ images of steps ─▶ bundles of tasks ─▶ bundles of pipelines ─▶ trusted-tasks.yaml
+//! Debian packages, programs of steps ─▶ images of steps ─▶ bundles of tasks ─▶ bundles of pipelines ─▶ trusted-tasks.yaml
 //! policy/ ─▶ bundles of policies, and of data that trusts these tasks
 //! ```
 //! An image is two layers on nothing: what every service needs (certificate authorities, a user that is not root), and
@@ -147,7 +147,7 @@ pub async fn make(options: &Options) -> anyhow::Result<record::Images> {
         registry: registry.prefix.clone(),
         images: pushed.iter().map(|(service, image, _)| (service.clone(), image.clone())).collect(),
     };
-    push_for_pipelines(options, &registry, built.toolbox, &mut images).await?;
+    push_for_pipelines(options, &registry, built.steps, &mut images).await?;
     for (service, image, size) in &pushed {
         ui::note(&format!("{service}:{} ({:.1} MB)", image.tag, megabytes(*size)));
     }
@@ -157,13 +157,13 @@ pub async fn make(options: &Options) -> anyhow::Result<record::Images> {
 /// As [`make`], of what pipelines need alone.
 async fn make_for_pipelines(options: &Options) -> anyhow::Result<record::Images> {
     let registry = options.registry.resolve(&options.cluster).await?;
-    let toolbox = build::toolbox(options.release).await?;
+    let steps = build::steps(options.release).await?;
     let mut images = record::Images::read(&record_file(options)?)?.unwrap_or_default();
     // Images of another registry would not be found in this one.
     if images.registry != registry.prefix {
         images = record::Images { registry: registry.prefix.clone(), ..record::Images::default() };
     }
-    push_for_pipelines(options, &registry, toolbox, &mut images).await?;
+    push_for_pipelines(options, &registry, steps, &mut images).await?;
     Ok(images)
 }
 
@@ -171,10 +171,10 @@ async fn make_for_pipelines(options: &Options) -> anyhow::Result<record::Images>
 async fn push_for_pipelines(
     options: &Options,
     registry: &registry::Registry,
-    toolbox: build::Binary,
+    programs: build::Steps,
     images: &mut record::Images,
 ) -> anyhow::Result<()> {
-    let packed = toolbox::pack(toolbox.clone(), &layer::base()?).await?;
+    let packed = toolbox::pack(&programs, &layer::base()?).await?;
     let client = registry.client()?;
     let step = ui::step(format!("{} for pipelines", counted(packed.len(), "image")));
     let mut sizes = Vec::new();
@@ -189,7 +189,7 @@ async fn push_for_pipelines(
     }
     step.done_with(&sizes.join(", "));
     push_bundles(options, registry, &client, images).await?;
-    databases::push_vulnerabilities(registry, &toolbox).await
+    databases::push_vulnerabilities(registry, &programs.toolbox).await
 }
 
 /// Pushes the bundles of tasks and pipelines that run in these images, and records what was pushed.

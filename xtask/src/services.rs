@@ -87,9 +87,12 @@ pub const ALL: &[Service] = &[
     },
     Service {
         name: "internal-services",
-        purpose: "Will run pipelines of a private cluster for requests from a public one.",
+        purpose: "Runs pipelines of a private cluster for requests from a public one.",
         crds: internal_services_api::crds,
-        program: None,
+        program: Some(Program {
+            command: internal_services::Args::command,
+            metrics: |registry| internal_services::metrics::Metrics::new(registry).map(drop),
+        }),
     },
     Service {
         name: "pipelines-as-code",
@@ -113,9 +116,12 @@ pub const ALL: &[Service] = &[
     },
     Service {
         name: "release-service",
-        purpose: "Will release Snapshots by the pipelines of managed namespaces, and say on whose behalf.",
+        purpose: "Releases Snapshots by pipelines of the team's own and of managed namespaces, and says on whose behalf.",
         crds: release_service_api::crds,
-        program: None,
+        program: Some(Program {
+            command: release_service::Args::command,
+            metrics: |registry| release_service::metrics::Metrics::new(registry).map(drop),
+        }),
     },
     Service {
         name: "sprayproxy",

@@ -31,6 +31,11 @@ struct Shown {
 }
 
 impl Shown {
+    /// Whether it says how something ended, well or not: what still goes on has another reason.
+    fn is_final(&self, kind: &str) -> bool {
+        self.kind == kind && (self.status == "True" || self.reason == "Failed")
+    }
+
     fn holds(&self, kind: &str, generation: Option<i64>) -> bool {
         self.kind == kind
             && self.status == "True"
@@ -56,6 +61,32 @@ pub async fn until_within(
     kind: &str,
     asked: Instant,
     limit: Duration,
+) -> anyhow::Result<(Vec<DynamicObject>, Vec<Fact>)> {
+    follow(client, objects, kind, asked, limit, |shown, generation| shown.holds(kind, generation)).await
+}
+
+/// Follows one object until its condition `kind` is True, or False with the reason `Failed`. Returns it as it is then, and how it
+/// ended.
+pub async fn until_ended(
+    client: &Client,
+    object: &Object,
+    kind: &str,
+    asked: Instant,
+    limit: Duration,
+) -> anyhow::Result<(DynamicObject, bool)> {
+    let (live, _) = follow(client, &[object], kind, asked, limit, |shown, _| shown.is_final(kind)).await?;
+    let live = live.into_iter().next().context("the object was followed")?;
+    let is_good = conditions(&live.data).iter().any(|shown| shown.kind == kind && shown.status == "True");
+    Ok((live, is_good))
+}
+
+async fn follow(
+    client: &Client,
+    objects: &[&Object],
+    kind: &str,
+    asked: Instant,
+    limit: Duration,
+    is_done: impl Fn(&Shown, Option<i64>) -> bool,
 ) -> anyhow::Result<(Vec<DynamicObject>, Vec<Fact>)> {
     ui::note(&format!("waiting until {} are {kind}:", counted(objects.len(), "object")));
     let streams = objects.iter().enumerate().map(|(index, object)| {
@@ -88,7 +119,7 @@ pub async fn until_within(
                 asked.elapsed().as_secs_f64()
             ));
         }
-        let is_there = conditions.iter().any(|condition| condition.holds(kind, live.metadata.generation));
+        let is_there = conditions.iter().any(|condition| is_done(condition, live.metadata.generation));
         if is_there && found[index].is_none() {
             let object = format!("{} {}", objects[index].kind(), live.name_any());
             let fact = Fact { object, state: format!("{kind}=True"), after: asked.elapsed() };
@@ -136,6 +167,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn has_ended_when_it_is_true_or_has_failed() {
+        let is_final = |status: &str, reason: &str| {
+            let data =
+                json!({"status": {"conditions": [{"type": "Released", "status": status, "reason": reason}]}});
+            conditions(&data).iter().any(|shown| shown.is_final("Released"))
+        };
+        assert!(is_final("True", "Succeeded") && is_final("False", "Failed"));
+        assert!(!is_final("False", "Progressing"));
+    }
 
     #[test]
     fn says_what_is_missing_and_of_whom() {

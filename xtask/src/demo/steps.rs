@@ -10,6 +10,8 @@ mod integration;
 mod pipeline;
 mod push;
 mod refusal;
+mod registry;
+pub mod release;
 pub mod tenant;
 mod trust;
 
@@ -36,6 +38,18 @@ pub const ALL: &[Step] = &[
     Step {
         title: "a pull request is tested before it is merged, and what is merged is offered for release",
         run: |show| Box::pin(integration::run(show)),
+    },
+    Step {
+        title: "what was merged is released by the team's own pipeline",
+        run: |show| Box::pin(release::own(show)),
+    },
+    Step {
+        title: "a release team judges it and copies it to where customers pull from",
+        run: |show| Box::pin(release::managed(show)),
+    },
+    Step {
+        title: "an image that somebody pushed by hand is not released, and why",
+        run: |show| Box::pin(release::refused(show)),
     },
     Step { title: "mistakes are refused, and why", run: |show| Box::pin(refusal::run(show)) },
 ];

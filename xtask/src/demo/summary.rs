@@ -1,7 +1,10 @@
 //! The last thing that the demo prints.
 use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
-use super::{Fact, steps::tenant::NAMESPACE};
+use super::{
+    Fact,
+    steps::{release::MANAGED, tenant::NAMESPACE},
+};
 
 /// Where to go on.
 pub struct Places {
@@ -32,6 +35,7 @@ pub fn summary(facts: &[Fact], took: Duration, places: &Places) -> String {
          {kubectl} get component server -n {NAMESPACE} -o jsonpath='{{.status.devfile}}'\n  \
          {kubectl} get pipelinerun,taskrun,pod -n {NAMESPACE}\n  \
          {kubectl} get integrationtestscenarios,snapshots,releases -n {NAMESPACE}\n  \
+         {kubectl} get releaseplanadmissions,pipelineruns -n {MANAGED}\n  \
          {kubectl} logs -n {NAMESPACE} first-pipeline-report-pod\n  \
          {kubectl} logs -n application-service deployment/application-service\n  \
          cargo xtask status{flags}\n  \

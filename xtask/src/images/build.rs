@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use super::toolbox::{self, TOOLBOX};
+use super::toolbox::{self, RELEASE_TASKS, TOOLBOX};
 use crate::{
     paths,
     program::{Pipe, Program},
@@ -24,12 +24,32 @@ pub struct Binary {
 pub struct Built {
     /// Of the packages `services/*`, sorted by name.
     pub services: Vec<Binary>,
-    /// What the steps of pipelines run.
-    pub toolbox: Binary,
+    pub steps: Steps,
 }
 
-/// Folder of the toolbox's package.
-const TOOLBOX_PACKAGE: &str = "pipelines/toolbox";
+/// The programs that steps of pipelines run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Steps {
+    /// Of builds.
+    pub toolbox: Binary,
+    /// Of releases.
+    pub release_tasks: Binary,
+}
+
+impl Steps {
+    /// Takes them out of what cargo has built.
+    fn take(binaries: &mut Vec<Binary>) -> anyhow::Result<Self> {
+        let mut take = |name: &str| {
+            let found = binaries.iter().position(|binary| binary.service == name);
+            let found = found.map(|index| binaries.swap_remove(index));
+            found.with_context(|| format!("cargo names no executable {name}"))
+        };
+        Ok(Self { toolbox: take(TOOLBOX)?, release_tasks: take(RELEASE_TASKS)? })
+    }
+}
+
+/// Folders of the packages with programs of [`Steps`].
+const STEP_PACKAGES: [&str; 2] = ["pipelines/toolbox", "pipelines/release"];
 
 /// The program that the pipelines engine puts into pods: no service, but an image beside theirs.
 pub const ENTRYPOINT: &str = "entrypoint";
@@ -73,47 +93,32 @@ struct Package {
 
 /// Builds all of the workspace, so that features are unified as in the tests and nothing compiles twice.
 pub async fn workspace(release: bool) -> anyhow::Result<Built> {
-    let root = paths::repository()?;
-    let step = ui::step("binaries of all services");
-    let profile: &[&str] = if release { &["--release"] } else { &[] };
-    let mut services = Vec::new();
-    let mut toolbox = None;
-    let finished = Program::cargo(&root)
-        .args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"])
-        .args(profile)
-        .watch(|pipe, line| match pipe {
-            Pipe::Stdout => match binary(line, &root) {
-                Some(binary) if binary.service == TOOLBOX => toolbox = Some(binary),
-                other => services.extend(other),
-            },
-            Pipe::Stderr => step.waiting(line.trim()),
-        })
-        .await?;
-    anyhow::ensure!(
-        finished.status.success(),
-        "cargo build failed ({})\n{}",
-        finished.status,
-        finished.stderr
-    );
+    let mut services = built(&["--workspace", "--bins"], "binaries of all services", release).await?;
+    let steps = Steps::take(&mut services)?;
     services.sort_by(|a, b| a.service.cmp(&b.service));
     services.dedup();
-    step.done();
-    Ok(Built { services, toolbox: toolbox.context("cargo names no executable of the toolbox")? })
+    Ok(Built { services, steps })
 }
 
-/// Builds the toolbox alone, with the features that the whole workspace gives it.
-pub async fn toolbox(release: bool) -> anyhow::Result<Binary> {
+/// Builds what steps run alone, with the features that the whole workspace gives it.
+pub async fn steps(release: bool) -> anyhow::Result<Steps> {
+    let what = ["--bin", TOOLBOX, "--bin", RELEASE_TASKS];
+    Steps::take(&mut built(&what, "binaries of steps", release).await?)
+}
+
+/// The binaries of ours among what cargo builds of this.
+async fn built(what: &[&str], shown: &str, release: bool) -> anyhow::Result<Vec<Binary>> {
     let root = paths::repository()?;
-    let step = ui::step(TOOLBOX);
+    let step = ui::step(shown.to_owned());
     let profile: &[&str] = if release { &["--release"] } else { &[] };
-    let mut found = None;
+    let mut binaries = Vec::new();
     let finished = Program::cargo(&root)
-        .args(["build", "--bin", TOOLBOX, "--message-format=json-render-diagnostics"])
+        .arg("build")
+        .args(what)
+        .arg("--message-format=json-render-diagnostics")
         .args(profile)
         .watch(|pipe, line| match pipe {
-            Pipe::Stdout => {
-                found = binary(line, &root).filter(|found| found.service == TOOLBOX).or(found.take());
-            }
+            Pipe::Stdout => binaries.extend(binary(line, &root)),
             Pipe::Stderr => step.waiting(line.trim()),
         })
         .await?;
@@ -124,7 +129,7 @@ pub async fn toolbox(release: bool) -> anyhow::Result<Binary> {
         finished.stderr
     );
     step.done();
-    found.context("cargo names no executable of the toolbox")
+    Ok(binaries)
 }
 
 /// Builds the entrypoint as it is shipped: without standard library and C library (decision 0019), for the kernel alone. The
@@ -189,17 +194,17 @@ fn is_service(manifest: &Path, root: &Path) -> bool {
     manifest.parent().and_then(Path::parent).is_some_and(|folder| folder == root.join("services"))
 }
 
-/// Whether a package is that of the toolbox.
-fn is_toolbox(manifest: &Path, root: &Path) -> bool {
-    manifest.parent().is_some_and(|folder| folder == root.join(TOOLBOX_PACKAGE))
+/// Whether a package has a program of [`Steps`].
+fn is_of_steps(manifest: &Path, root: &Path) -> bool {
+    manifest.parent().is_some_and(|folder| STEP_PACKAGES.iter().any(|package| folder == root.join(package)))
 }
 
-/// The binary that a message of cargo tells of, when its package lies directly below `services/`, or is the toolbox.
+/// The binary that a message of cargo tells of, when its package lies directly below `services/`, or is one of steps.
 fn binary(line: &str, root: &Path) -> Option<Binary> {
     // A line that is no message of cargo's is output of some build script.
     let message: Message = serde_json::from_str(line).ok()?;
     let (manifest, target) = (message.manifest_path?, message.target?);
-    let is_ours = is_service(&manifest, root) || is_toolbox(&manifest, root);
+    let is_ours = is_service(&manifest, root) || is_of_steps(&manifest, root);
     if message.reason != "compiler-artifact" || !target.is_binary() || !is_ours {
         return None;
     }
@@ -229,8 +234,21 @@ mod tests {
         assert_eq!(found(&artifact("/r/xtask/Cargo.toml", "bin")), None);
         assert_eq!(found("warning: something else"), None);
         assert_eq!(found(&artifact("/r/pipelines/toolbox/Cargo.toml", "bin")), Some("a".to_owned()));
+        assert_eq!(found(&artifact("/r/pipelines/release/Cargo.toml", "bin")), Some("a".to_owned()));
+        assert_eq!(found(&artifact("/r/pipelines/other/Cargo.toml", "bin")), None);
         // It is built another way.
         assert_eq!(found(&artifact("/r/services/a/entrypoint/Cargo.toml", "bin")), None);
+    }
+
+    #[test]
+    fn programs_of_steps_are_no_services() {
+        let named = |name: &str| Binary { service: name.to_owned(), file: "/target/a".into() };
+        let mut binaries = vec![named(RELEASE_TASKS), named("a"), named(TOOLBOX)];
+        let steps = Steps::take(&mut binaries).unwrap();
+        assert_eq!((&*steps.toolbox.service, &*steps.release_tasks.service), (TOOLBOX, RELEASE_TASKS));
+        assert_eq!(binaries, [named("a")]);
+        let error = Steps::take(&mut vec![named(TOOLBOX)]).unwrap_err().to_string();
+        assert!(error.contains(RELEASE_TASKS), "{error}");
     }
 
     #[test]

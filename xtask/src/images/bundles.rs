@@ -72,7 +72,7 @@ pub async fn push(
     let mut named: BTreeMap<_, _> = NAMED
         .iter()
         .filter_map(|task| {
-            let task = catalog.tasks.iter().rfind(|known| known.folder.name == *task)?;
+            let task = catalog.newest(task)?;
             let repository = format!("task-{}", task.folder.name);
             let tagged = format!("{}/{REPOSITORY}/{repository}:{}", registry.prefix, task.version);
             let reference = format!("{tagged}@{}", tasks.get(&tagged)?);
@@ -131,7 +131,7 @@ struct Names(BTreeMap<String, String>);
 
 impl Names {
     fn of_images(registry: &Registry, images: &BTreeMap<String, record::Image>) -> Self {
-        let steps = [toolbox::TOOLBOX, toolbox::CLAMAV, EC]
+        let steps = [toolbox::TOOLBOX, toolbox::CLAMAV, toolbox::RELEASE_TASKS, EC]
             .into_iter()
             .filter_map(|name| Some((format!("{REPOSITORY}/{name}"), images.get(name)?.reference.clone())));
         // By their tag: they change without the tasks that look into them.

@@ -4,7 +4,7 @@
 use anyhow::Context as _;
 
 use super::{
-    build::Binary,
+    build::Steps,
     debian::{self, Selection},
     image::{self, Image, Process, USER},
     layer::{self, File, Layer},
@@ -12,8 +12,10 @@ use super::{
 };
 use crate::paths;
 
-/// The program of the steps, and the image that most of them run in.
+/// The program of the steps of builds, and the image that most of them run in.
 pub const TOOLBOX: &str = "toolbox";
+/// The program of the steps of releases, and its image: what has a release team's credentials runs beside nothing else.
+pub const RELEASE_TASKS: &str = "release-tasks";
 /// The image with ClamAV, which one step runs in.
 pub const CLAMAV: &str = "toolbox-clamav";
 /// The image with signatures of malware.
@@ -126,13 +128,13 @@ const BASES: [Selection; 3] = [
 
 /// Names of all images that are made here, without making them.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    [TOOLBOX, CLAMAV, CLAMAV_DATABASE].into_iter().chain(BASES.iter().map(|base| base.name))
+    [TOOLBOX, CLAMAV, CLAMAV_DATABASE, RELEASE_TASKS].into_iter().chain(BASES.iter().map(|base| base.name))
 }
 
 /// All images of this module, with their names. `base` is the layer with certificate authorities and names of users.
-pub async fn pack(program: Binary, base: &Layer) -> anyhow::Result<Vec<(&'static str, Image)>> {
+pub async fn pack(programs: &Steps, base: &Layer) -> anyhow::Result<Vec<(&'static str, Image)>> {
     let path = format!("usr/bin/{TOOLBOX}");
-    let (architecture, program) = image::program_layer(&program, path.clone(), 0o755).await?;
+    let (architecture, program) = image::program_layer(&programs.toolbox, path.clone(), 0o755).await?;
     let mut images = Vec::new();
     for (name, selection) in [(TOOLBOX, &STEPS), (CLAMAV, &MALWARE)] {
         let layers = vec![
@@ -145,6 +147,7 @@ pub async fn pack(program: Binary, base: &Layer) -> anyhow::Result<Vec<(&'static
         images.push((name, image::assemble(name, architecture, layers, &process, &Revision::default())?));
     }
     images.push((CLAMAV_DATABASE, malware_database(architecture)?));
+    images.push((RELEASE_TASKS, release_tasks(programs, base).await?));
     for selection in &BASES {
         let layers =
             vec![(DEBIAN, debian::layer(selection).await?), ("certificate authorities, users", base.clone())];
@@ -160,6 +163,15 @@ pub async fn pack(program: Binary, base: &Layer) -> anyhow::Result<Vec<(&'static
 }
 
 const DEBIAN: &str = "Debian packages";
+
+/// The program of release steps, without a shell or anything else that text of tenants could be run by.
+async fn release_tasks(programs: &Steps, base: &Layer) -> anyhow::Result<Image> {
+    let path = format!("usr/bin/{RELEASE_TASKS}");
+    let (architecture, program) = image::program_layer(&programs.release_tasks, path.clone(), 0o755).await?;
+    let layers = vec![("certificate authorities, users", base.clone()), (RELEASE_TASKS, program)];
+    let process = Process { entrypoint: vec![format!("/{path}")], environment: ENVIRONMENT, user: USER };
+    image::assemble(RELEASE_TASKS, architecture, layers, &process, &Revision::default())
+}
 
 /// The signatures that ship, as an image: what `clamscan --database` takes, directly at its root.
 fn malware_database(architecture: &'static str) -> anyhow::Result<Image> {

@@ -5,6 +5,7 @@
 //! services/<service>/api  →  other *-api
 //! services/<service>/entrypoint  →  nothing of ours: a program for other people's pods
 //! pipelines/toolbox       →  crates/*                       a program for steps of builds
+//! pipelines/release       →  any *-api, crates/*            a program for steps of releases
 //! crates/*                →  crates/*, any *-api            never a service
 //! tests/, xtask           →  anything
 //! testkit                 ←  dev-dependencies, tests/, xtask
@@ -71,6 +72,8 @@ enum Role {
     InPods,
     /// `pipelines/toolbox`
     InSteps,
+    /// `pipelines/release`
+    InReleases,
     /// `crates/<name>`
     Kit,
     /// `xtask`, `tests/<name>`
@@ -128,6 +131,7 @@ fn role(folder: &Path) -> Option<Role> {
         ["services", name] => Some(Role::Service((*name).to_owned())),
         ["services", name, "api"] => Some(Role::Api { service: Some((*name).to_owned()) }),
         ["services", _, "entrypoint"] => Some(Role::InPods),
+        ["pipelines", "release"] => Some(Role::InReleases),
         ["pipelines", _] => Some(Role::InSteps),
         ["crates", _, "api"] => Some(Role::Api { service: None }),
         ["crates", _] => Some(Role::Kit),
@@ -205,7 +209,9 @@ fn forbidden(package: &Package, dependency: &Dependency, target: &Role) -> Optio
     match (&package.role, target) {
         (Role::Tool, _) => None,
         (_, Role::Tool) => Some("nothing builds on xtask or tests"),
-        (_, Role::InPods | Role::InSteps) => Some("it is a program of its own, and no library"),
+        (_, Role::InPods | Role::InSteps | Role::InReleases) => {
+            Some("it is a program of its own, and no library")
+        }
         (Role::InPods, _) => Some("it runs in pods of others, and has to stay small"),
         (_, _) if dependency.name == "testkit" => {
             (!is_dev).then_some("testkit is for dev-dependencies, tests/ and xtask only")
@@ -216,11 +222,14 @@ fn forbidden(package: &Package, dependency: &Dependency, target: &Role) -> Optio
         (Role::InSteps, Role::Service(_) | Role::Api { .. }) => {
             Some("a step of a build knows images and repositories, and nothing of the cluster")
         }
+        (Role::InReleases, Role::Service(_)) => {
+            Some("a step of a release knows the kinds of the cluster, and none of those who act on them")
+        }
         (Role::Kit, Role::Service(_)) => Some("what all services share cannot need one of them"),
         (Role::Api { .. }, Role::Service(_) | Role::Kit) => {
             Some("an api crate holds types for everybody: it needs other api crates at most")
         }
-        (Role::Service(_) | Role::Kit, Role::Api { .. } | Role::Kit)
+        (Role::Service(_) | Role::Kit | Role::InReleases, Role::Api { .. } | Role::Kit)
         | (Role::InSteps, Role::Kit)
         | (Role::Api { .. }, Role::Api { .. }) => None,
     }

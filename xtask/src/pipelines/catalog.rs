@@ -87,6 +87,10 @@ impl Catalog {
     pub fn task(&self, name: &str, version: &str) -> Option<&Task> {
         self.tasks.iter().find(|task| task.folder.name == name && task.version == version)
     }
+
+    pub fn newest(&self, name: &str) -> Option<&Task> {
+        self.tasks.iter().rfind(|task| task.folder.name == name)
+    }
 }
 
 /// The task and version that a pipeline's task refers to: resolver `bundles`, with `konflux/task-<name>:<version>`.
@@ -99,6 +103,19 @@ pub fn refers_to(reference: &tekton::TaskRef) -> Option<(String, String)> {
         && params.get("kind") == Some(&"task")
         && repository.rsplit_once("task-").is_some_and(|(_, task)| task == name);
     is_ours.then(|| (name.to_owned(), version.to_owned()))
+}
+
+/// The task whose bundle is a param of release pipelines: release-service gives them the one that judges images.
+pub fn comes_with_the_run(reference: &tekton::TaskRef) -> Option<&'static str> {
+    const TASK: &str = "verify-enterprise-contract";
+    let value = |name: &str| {
+        reference.params.iter().find(|param| param.name == name).and_then(|param| param.value.as_str())
+    };
+    let is_it = reference.resolver == "bundles"
+        && value("bundle") == Some("$(params.verify_ec_task_bundle)")
+        && value("kind") == Some("task")
+        && value("name") == Some(TASK);
+    is_it.then_some(TASK)
 }
 
 fn typed<T: serde::de::DeserializeOwned>(folder: &Folder, content: &Value) -> anyhow::Result<T> {

@@ -5,7 +5,7 @@ use pipelines_engine::{config::Config, validation};
 use pipelines_engine_api::{PipelineSpec, PipelineTask, TaskSpec};
 use serde_json::Value;
 
-use super::catalog::{Catalog, Pipeline, Task, refers_to};
+use super::catalog::{Catalog, Pipeline, Task, comes_with_the_run, refers_to};
 use crate::images::REPOSITORY;
 
 /// Label of a Task: the version of what it takes and gives.
@@ -180,6 +180,10 @@ fn of_pipeline(pipeline: &Pipeline, catalog: &Catalog) -> Vec<String> {
 
 /// The definition that a task refers to.
 fn found<'c>(task: &PipelineTask, catalog: &'c Catalog) -> Result<&'c Task, String> {
+    // Its bundle comes with the run, from whoever operates the cluster: ours is what the fleet deploys.
+    if let Some(name) = task.task_ref.as_ref().and_then(comes_with_the_run) {
+        return catalog.newest(name).ok_or_else(|| format!("there is no task {name}"));
+    }
     let reference = task.task_ref.as_ref().and_then(refers_to);
     let (name, version) =
         reference.ok_or("taskRef names no bundle of ours: resolver bundles, name, bundle, kind")?;

@@ -399,3 +399,48 @@ fn rules_find_a_param_that_a_new_version_has_lost_and_results_that_are_too_large
     assert!(faults.contains("params image-url of 0.2 are gone"), "{faults}");
     assert!(faults.contains("its results have about"), "{faults}");
 }
+
+/// A task in the sources of a release pipeline is found by whoever reads about them, with what it gives.
+#[test]
+fn release_pipelines_are_on_their_page() {
+    let page = paths::repository().unwrap().join("docs/reference/release-pipelines.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let catalog = catalog();
+    let release_task = |task: &&Task| task.content.to_string().contains("konflux/release-tasks");
+    for task in catalog.tasks.iter().filter(release_task) {
+        // A pipeline may have the same name.
+        let begin = format!("| `{}` | {} |", task.folder.name, task.version);
+        let row = page.lines().find(|line| line.starts_with(&begin));
+        let row = row.unwrap_or_else(|| panic!("no line begins with {begin}"));
+        for result in &task.object.spec.results {
+            assert!(row.contains(&format!("`{}`", result.name)), "{row}: result {}", result.name);
+        }
+    }
+    let takes_releases = |pipeline: &&catalog::Pipeline| {
+        pipeline.object.spec.workspaces.iter().any(|workspace| workspace.name == "release-workspace")
+    };
+    let pipelines: Vec<_> = catalog.pipelines.iter().filter(takes_releases).collect();
+    assert!(pipelines.len() >= 4, "{} pipelines", pipelines.len());
+    for pipeline in pipelines {
+        assert!(page.contains(&format!("| `{}` |", pipeline.folder.name)), "{}", pipeline.folder.name);
+    }
+}
+
+/// release-service brings the bundle of the task that judges, so that the cluster's own is used.
+#[test]
+fn release_pipelines_judge_by_the_task_that_comes_with_the_run() {
+    for name in ["push-to-external-registry", "release-e2e"] {
+        let spec = pipeline(name).spec;
+        let judges = |task: &&PipelineTask| {
+            task.task_ref.as_ref().is_some_and(|reference| catalog::comes_with_the_run(reference).is_some())
+        };
+        assert_eq!(spec.tasks.iter().filter(judges).count(), 1, "{name}");
+    }
+    let mut catalog = catalog();
+    catalog.tasks.retain(|task| task.folder.name != "verify-enterprise-contract");
+    let faults = rules::faults(&catalog).join("\n");
+    assert!(
+        faults.contains("pipeline release-e2e: task verify-enterprise-contract: there is no task"),
+        "{faults}"
+    );
+}

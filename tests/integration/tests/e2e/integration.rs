@@ -1,5 +1,5 @@
 //! From a pull request to a Release: what is built is tested and told; what was pushed is promoted and offered for release, and
-//! what was only proposed is not. Everything is as deployed, forge, registries and pods too; nobody processes the Release here.
+//! what was only proposed is not. Everything is as deployed, forge, registries and pods too. What becomes of the Release: `release.rs`.
 use anyhow::{Context as _, ensure};
 use application_service_api::Snapshot;
 use integration_service_api::labels;
@@ -10,7 +10,7 @@ use super::cluster;
 use crate::component::team::{APPLICATION, SAMPLE, Team, is_done, result};
 use tested::Watched;
 
-mod tested;
+pub(crate) mod tested;
 
 const COMPONENT: &str = "greeter";
 /// A pipeline of the team's own, in the checkout.

@@ -15,6 +15,7 @@ mod images;
 mod integration;
 mod pipelines;
 mod pipelines_as_code;
+mod release;
 mod tenant;
 mod trust;
 

@@ -19,17 +19,18 @@ use crate::{
     },
     cluster,
 };
+pub(crate) use material::digest;
 use material::{Attached, Image, Key, Material};
 use platform::Platform;
 use verify::{Component, verify};
 use witness::Cosign;
 
 mod material;
-mod platform;
+pub(crate) mod platform;
 mod statements;
 mod variants;
 mod verify;
-mod witness;
+pub(crate) mod witness;
 
 /// Label of a namespace in which people may be let into pods of runs.
 const LET_IN: &str = "fleet.konflux-ci.dev/enter-runs";

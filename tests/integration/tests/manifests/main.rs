@@ -1,4 +1,5 @@
 //! The kustomizations, against a real API server: what it accepts here, it accepts everywhere.
+mod authors;
 mod every_service;
 mod roles;
 mod tenancy;

@@ -419,6 +419,22 @@ async fn an_admin_works_but_cannot_widen_their_rights() -> anyhow::Result<()> {
     "releases",
     false
 )]
+#[case::own_release_reads_what_it_releases(
+    "tenant",
+    "appstudio-pipeline",
+    "get",
+    "appstudio.redhat.com",
+    "snapshots",
+    true
+)]
+#[case::own_release_says_not_who_answers_for_it(
+    "tenant",
+    "appstudio-pipeline",
+    "patch",
+    "appstudio.redhat.com",
+    "releases/status",
+    false
+)]
 #[case::unnamed_account_reads_no_credentials(
     "managed-tenant",
     "appstudio-pipeline",

@@ -221,9 +221,11 @@ pub(super) async fn run_of(client: &Client, commit: &str, event: &str) -> anyhow
 }
 
 /// A line for each task of a run, in the order in which they began: how long it took, and what it has found.
-async fn tasks(client: &Client, run: &DynamicObject) -> anyhow::Result<Vec<String>> {
+pub(super) async fn tasks(client: &Client, run: &DynamicObject) -> anyhow::Result<Vec<String>> {
     let meant = format!("tekton.dev/pipelineRun={}", run.name_any());
-    let listed = api(client, "TaskRun").list(&ListParams::default().labels(&meant)).await;
+    let namespace = run.namespace().unwrap_or_default();
+    let runs: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &resource("TaskRun"));
+    let listed = runs.list(&ListParams::default().labels(&meant)).await;
     let mut tasks = listed.context("list the run's tasks")?.items;
     tasks.sort_by_key(|task| task.data["status"]["startTime"].as_str().map(str::to_owned));
     let line = |task: &DynamicObject| {

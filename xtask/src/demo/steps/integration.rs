@@ -9,9 +9,9 @@ use std::{
 use anyhow::{Context as _, ensure};
 use kube::{Client, api::ListParams};
 
-use super::{component, tenant::NAMESPACE};
+use super::{component, registry::use_registry, tenant::NAMESPACE};
 use crate::{
-    demo::{Fact, Show, follow},
+    demo::{Fact, Merged, Show, follow},
     deploy::{self, Applier, Object},
     forge::scene::{Proposal, Scene},
     paths, ui,
@@ -32,8 +32,6 @@ const USER: &str = "alice";
 const BRANCH: &str = "say-when";
 /// The scenario whose verdict is that of a release.
 const POLICY: &str = "enterprise-contract";
-/// The bundle of its pipeline.
-const BUNDLE: &str = "konflux/pipeline-enterprise-contract:devel";
 
 /// How the forge shows what has passed, without and with warnings.
 const PASSED: [&str; 2] = ["success", "warning"];
@@ -68,7 +66,10 @@ pub async fn run(show: &mut Show) -> anyhow::Result<Vec<Fact>> {
     let merged = Instant::now();
     let pushed = tested::follow(&client, "push", &commit, merged).await?;
     facts.push(fact("Snapshot of the merge", pushed.told()?, merged.elapsed()));
-    facts.extend(passed_on(&client, &pushed, merged).await?);
+    let image = pushed.image()?.to_owned();
+    let (release, passed_on) = passed_on(&client, &pushed, merged).await?;
+    facts.extend(passed_on);
+    show.merged = Some(Merged { snapshot: pushed.name, image, commit, release, at: Instant::now() });
     Ok(facts)
 }
 
@@ -79,26 +80,15 @@ fn fact(object: impl Into<String>, state: impl Into<String>, after: Duration) ->
 /// Applies the example, and waits until its scenarios can be run.
 async fn scenarios(client: &Client, registry: &str) -> anyhow::Result<Vec<Fact>> {
     let mut objects = deploy::kustomize(&paths::repository()?.join(EXAMPLE)).await?;
-    objects.iter_mut().try_for_each(|object| set_bundle(object, registry))?;
+    for object in &mut objects {
+        use_registry(object, registry);
+    }
     let asked = Instant::now();
     Applier::discover(client.clone(), true).await?.apply_all(&objects, |_| {}).await?;
     let scenarios: Vec<&Object> =
         objects.iter().filter(|object| object.kind() == "IntegrationTestScenario").collect();
     let (_, facts) = follow::until(client, &scenarios, "IntegrationTestScenarioValid", asked).await?;
     Ok(facts)
-}
-
-/// Has a scenario of the fleet's bundle take it from the registry of this demo.
-fn set_bundle(object: &mut Object, registry: &str) -> anyhow::Result<()> {
-    if object.name() != POLICY {
-        return Ok(());
-    }
-    let params =
-        object.content.pointer_mut("/spec/resolverRef/params").and_then(|params| params.as_array_mut());
-    let param = params.into_iter().flatten().find(|param| param["name"] == "bundle");
-    let param = param.with_context(|| format!("scenario {POLICY} of {EXAMPLE} has no param bundle"))?;
-    param["value"] = format!("{registry}/{BUNDLE}").into();
-    Ok(())
 }
 
 /// Opens a pull request of what is on `main`, and a line that no demo before has written.
@@ -184,7 +174,7 @@ fn rules(comment: &str) -> Vec<String> {
 }
 
 /// Waits until what was pushed is what later Snapshots hold, and until it is offered for release.
-async fn passed_on(client: &Client, pushed: &Tested, merged: Instant) -> anyhow::Result<Vec<Fact>> {
+async fn passed_on(client: &Client, pushed: &Tested, merged: Instant) -> anyhow::Result<(String, Vec<Fact>)> {
     let step = ui::step("the image is promoted");
     let image = pushed.image()?;
     let until = Instant::now() + LIMIT;
@@ -215,9 +205,8 @@ async fn passed_on(client: &Client, pushed: &Tested, merged: Instant) -> anyhow:
         tokio::time::sleep(Duration::from_millis(200)).await;
     };
     step.done_with(&release);
-    ui::note("release-service does not run here yet: nobody takes the Release up");
     facts.push(fact(format!("Release {release}"), "asked for", merged.elapsed()));
-    Ok(facts)
+    Ok((release, facts))
 }
 
 /// The image that later Snapshots of the Application hold.
@@ -241,9 +230,14 @@ mod tests {
     async fn example_is_as_the_demo_needs_it() {
         let mut objects = deploy::kustomize(&paths::repository().unwrap().join(EXAMPLE)).await.unwrap();
         assert!(objects.iter().all(|object| object.namespace() == Some(NAMESPACE)));
-        objects.iter_mut().try_for_each(|object| set_bundle(object, "r.test")).unwrap();
+        for object in &mut objects {
+            use_registry(object, "r.test");
+        }
         let of = |name: &str| &objects.iter().find(|object| object.name() == name).unwrap().content["spec"];
-        assert_eq!(of(POLICY)["resolverRef"]["params"][0]["value"], format!("r.test/{BUNDLE}"));
+        let bundle = |reference: &serde_json::Value| reference["params"][0]["value"].clone();
+        assert_eq!(bundle(&of(POLICY)["resolverRef"]), "r.test/konflux/pipeline-enterprise-contract:devel");
+        let own = &of("greetings")["tenantPipeline"]["pipelineRef"];
+        assert_eq!(bundle(own), "r.test/konflux/pipeline-tenant-release:devel");
         let own = &of("images-can-be-pulled")["resolverRef"]["params"];
         let url = own[0]["value"].as_str().unwrap();
         assert!(url.ends_with(&format!("/{USER}/{TESTS_REPOSITORY}")), "{url}");

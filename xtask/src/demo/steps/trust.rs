@@ -25,7 +25,7 @@ const SIGNED: &str = "chains.tekton.dev/signed";
 const SIGNING_LIMIT: Duration = Duration::from_mins(2);
 /// A first run pulls what it runs in.
 const VERIFYING_LIMIT: Duration = Duration::from_mins(3);
-const TASK: &str = "verify-enterprise-contract";
+pub(super) const TASK: &str = "verify-enterprise-contract";
 const POLICY: &str = "enterprise-contract-service/slsa3";
 
 pub async fn run(show: &mut Show) -> anyhow::Result<Vec<Fact>> {
@@ -85,19 +85,19 @@ async fn signed(client: &Client, built: &Built) -> anyhow::Result<String> {
 }
 
 /// What the task has said of an image.
-struct Verdict {
-    result: String,
+pub(super) struct Verdict {
+    pub(super) result: String,
     successes: u64,
     failures: u64,
     /// Of the rules that are violated.
     codes: Vec<String>,
     /// A line for each, with what is wrong.
     lines: Vec<String>,
-    after: Duration,
+    pub(super) after: Duration,
 }
 
 impl Verdict {
-    fn told(&self) -> String {
+    pub(super) fn told(&self) -> String {
         if self.codes.is_empty() {
             format!("{}: {} rules are met", self.result, self.successes)
         } else {
@@ -107,7 +107,12 @@ impl Verdict {
 }
 
 /// Has an image judged by a run of the task, as release pipelines do it.
-async fn judge(client: &Client, bundle: &str, built: &Built, image: &str) -> anyhow::Result<Verdict> {
+pub(super) async fn judge(
+    client: &Client,
+    bundle: &str,
+    built: &Built,
+    image: &str,
+) -> anyhow::Result<Verdict> {
     let snapshot = json!({"application": "example", "components": [{
         "name": "greeter", "containerImage": image,
         "source": {"git": {"url": built.url, "revision": built.commit}},

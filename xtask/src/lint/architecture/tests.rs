@@ -32,6 +32,8 @@ fn good() -> Vec<Package> {
         package("services/ant/entrypoint", "ant-entrypoint", &[]),
         package("services/bee/api", "bee-api", &[("ant-api", None)]),
         package("services/bee", "bee", &[("ant-api", None), ("bee-api", None), ("fleet", None)]),
+        package("pipelines/toolbox", "toolbox", &[("fleet", None)]),
+        package("pipelines/release", "release-tasks", &[("fleet", None), ("bee-api", None)]),
         package("tests/integration", "integration-tests", &[("testkit", None), ("ant", None)]),
         package("xtask", "xtask", &[("testkit", None), ("ant", None), ("bee", None)]),
     ]
@@ -64,6 +66,10 @@ fn good_workspace_has_no_faults() {
 #[case::program_in_pods_on_api("ant-entrypoint", "ant-api", None)]
 #[case::program_in_pods_on_testkit("ant-entrypoint", "testkit", Some("dev"))]
 #[case::service_on_program_in_pods("ant", "ant-entrypoint", None)]
+#[case::step_of_a_build_on_api("toolbox", "ant-api", None)]
+#[case::step_of_a_release_on_service("release-tasks", "ant", None)]
+#[case::step_of_a_release_on_testkit("release-tasks", "testkit", None)]
+#[case::step_of_a_release_on_that_of_a_build("release-tasks", "toolbox", None)]
 #[case::kit_on_service("fleet", "ant", None)]
 #[case::kit_on_testkit("fleet", "testkit", None)]
 #[case::kit_on_tests("fleet", "integration-tests", None)]
@@ -126,6 +132,8 @@ fn manifest_rules_name_the_crate() {
 #[case("services/ant", Some(Role::Service("ant".into())))]
 #[case("services/ant/api", Some(Role::Api { service: Some("ant".into()) }))]
 #[case("services/ant/entrypoint", Some(Role::InPods))]
+#[case("pipelines/toolbox", Some(Role::InSteps))]
+#[case("pipelines/release", Some(Role::InReleases))]
 #[case("crates/fleet/api", Some(Role::Api { service: None }))]
 #[case("crates/fleet", Some(Role::Kit))]
 #[case("tests/integration", Some(Role::Tool))]

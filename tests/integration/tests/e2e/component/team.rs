@@ -329,7 +329,7 @@ pub(crate) fn result(run: &PipelineRun, name: &str) -> anyhow::Result<String> {
 }
 
 /// Gives a namespace the authorities of the dev cluster, as `cargo xtask tenant` does.
-async fn trust(cluster: &ControlPlane, namespace: &str) -> anyhow::Result<()> {
+pub(crate) async fn trust(cluster: &ControlPlane, namespace: &str) -> anyhow::Result<()> {
     let theirs =
         Api::<ConfigMap>::namespaced(cluster.admin(), "application-service").get("trusted-ca").await?;
     let metadata = ObjectMeta { name: Some("trusted-ca".to_owned()), ..ObjectMeta::default() };

@@ -15,14 +15,14 @@ use crate::{LONG, component::team::Team};
 const TESTS: Duration = Duration::from_mins(5);
 
 /// The objects of a team.
-pub(super) struct Watched {
+pub(crate) struct Watched {
     components: Api<Component>,
     snapshots: Api<Snapshot>,
     releases: Api<Release>,
 }
 
 impl Watched {
-    pub(super) fn of(team: &Team<'_>) -> Self {
+    pub(crate) fn of(team: &Team<'_>) -> Self {
         let (client, namespace): (Client, &str) = (team.kube(), team.namespace());
         Self {
             components: Api::namespaced(client.clone(), namespace),
@@ -32,7 +32,7 @@ impl Watched {
     }
 
     /// Waits for the one Snapshot of a build.
-    pub(super) async fn snapshot_of(&self, run: &str) -> anyhow::Result<Snapshot> {
+    pub(crate) async fn snapshot_of(&self, run: &str) -> anyhow::Result<Snapshot> {
         let of_run = ListParams::default().labels(&format!("{}={run}", labels::BUILD_PIPELINE_RUN.as_str()));
         eventually(LONG, &format!("the Snapshot of {run}"), async || {
             let mut found = self.snapshots.list(&of_run).await?.items;
@@ -43,7 +43,7 @@ impl Watched {
     }
 
     /// Waits until each scenario that is run for a Snapshot has ended, and says which these are.
-    pub(super) async fn all_ended(&self, name: &str, scenarios: &[&str]) -> anyhow::Result<Snapshot> {
+    pub(crate) async fn all_ended(&self, name: &str, scenarios: &[&str]) -> anyhow::Result<Snapshot> {
         let has_ended = |snapshot: &Snapshot| {
             record(snapshot).is_ok_and(|record| {
                 record.len() >= scenarios.len() && record.iter().all(|entry| entry.completion_time.is_some())
@@ -57,7 +57,7 @@ impl Watched {
     }
 
     /// Waits for the verdict on a Snapshot: whether all required tests have passed.
-    pub(super) async fn passed(&self, name: &str) -> anyhow::Result<bool> {
+    pub(crate) async fn passed(&self, name: &str) -> anyhow::Result<bool> {
         let verdict = |snapshot: &Snapshot| {
             let status = condition(snapshot, "AppStudioTestSucceeded")?;
             (status != Truth::Unknown.as_str()).then(|| status == Truth::True.as_str())
@@ -69,7 +69,7 @@ impl Watched {
     }
 
     /// Waits until an image, and the commit that it was built from, are those that later Snapshots hold.
-    pub(super) async fn promoted(&self, component: &str, image: &str, commit: &str) -> anyhow::Result<()> {
+    pub(crate) async fn promoted(&self, component: &str, image: &str, commit: &str) -> anyhow::Result<()> {
         let is_promoted = |component: &Component| {
             component.status.as_ref().is_some_and(|status| {
                 status.last_promoted_image.as_deref() == Some(image)
@@ -82,7 +82,7 @@ impl Watched {
     }
 
     /// Waits for the one Release of a Snapshot, and until it says that a program has made it.
-    pub(super) async fn released(&self, snapshot: &str) -> anyhow::Result<Release> {
+    pub(crate) async fn released(&self, snapshot: &str) -> anyhow::Result<Release> {
         eventually(LONG, &format!("a Release of {snapshot}"), async || {
             let mut found = self.releases_of(snapshot).await?;
             ensure!(found.len() < 2, "there are {} Releases", found.len());
@@ -103,7 +103,7 @@ impl Watched {
 
     /// A Snapshot has moved nothing: no Component has its images but for one that was `promoted` since, by name and image, and no
     /// Release is of it.
-    pub(super) async fn is_not_passed_on(
+    pub(crate) async fn is_not_passed_on(
         &self,
         name: &str,
         promoted: Option<(&str, &str)>,
@@ -130,7 +130,7 @@ impl Watched {
 }
 
 /// How far each scenario has come.
-pub(super) fn record(snapshot: &Snapshot) -> anyhow::Result<Vec<ScenarioStatus>> {
+pub(crate) fn record(snapshot: &Snapshot) -> anyhow::Result<Vec<ScenarioStatus>> {
     let text =
         snapshot.annotations().get(annotations::STATUS.as_str()).context("it says nothing of its tests")?;
     Ok(serde_json::from_str(text)?)

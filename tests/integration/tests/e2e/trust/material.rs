@@ -17,7 +17,7 @@ pub(super) const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 const ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
 const PAYLOAD: &str = "application/vnd.in-toto+json";
 
-pub(super) fn digest(content: &[u8]) -> String {
+pub(crate) fn digest(content: &[u8]) -> String {
     format!("sha256:{}", HEXLOWER.encode(hash(&SHA256, content).as_ref()))
 }
 
@@ -64,7 +64,7 @@ pub(super) struct Image {
 }
 
 impl Image {
-    pub(super) fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         digest(&self.manifest)
     }
 

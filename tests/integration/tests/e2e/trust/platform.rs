@@ -11,20 +11,20 @@ use super::material::digest;
 
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
 
-pub(super) struct Platform {
+pub(crate) struct Platform {
     http: reqwest::Client,
     /// What images of it are called by.
-    pub(super) name: String,
-    pub(super) address: IpAddr,
-    pub(super) push_port: u64,
-    pub(super) username: String,
-    pub(super) password: String,
+    pub(crate) name: String,
+    pub(crate) address: IpAddr,
+    pub(crate) push_port: u64,
+    pub(crate) username: String,
+    pub(crate) password: String,
     /// PEM of who has signed its certificate.
-    pub(super) authority: String,
+    pub(crate) authority: String,
 }
 
 impl Platform {
-    pub(super) fn new() -> anyhow::Result<Self> {
+    pub(crate) fn new() -> anyhow::Result<Self> {
         let file = std::env::var_os("KONFLUX_E2E_REGISTRY").context(
             "KONFLUX_E2E_REGISTRY is not set: it names platform-registry.json in the state folder of the cluster",
         )?;
@@ -45,11 +45,11 @@ impl Platform {
         Ok(Self { http, name, address, push_port, username, password, authority })
     }
 
-    pub(super) async fn manifest(&self, repository: &str, reference: &str) -> anyhow::Result<Vec<u8>> {
+    pub(crate) async fn manifest(&self, repository: &str, reference: &str) -> anyhow::Result<Vec<u8>> {
         self.get(repository, &format!("manifests/{reference}")).await
     }
 
-    pub(super) async fn blob(&self, repository: &str, digest: &str) -> anyhow::Result<Vec<u8>> {
+    pub(crate) async fn blob(&self, repository: &str, digest: &str) -> anyhow::Result<Vec<u8>> {
         self.get(repository, &format!("blobs/{digest}")).await
     }
 
@@ -67,7 +67,7 @@ impl Platform {
         self.http.post(url).basic_auth(&self.username, Some(&self.password))
     }
 
-    pub(super) async fn put_blob(&self, repository: &str, content: &[u8]) -> anyhow::Result<()> {
+    pub(crate) async fn put_blob(&self, repository: &str, content: &[u8]) -> anyhow::Result<()> {
         let uploads = self.push_url(repository, "blobs/uploads/")?;
         let answer = self.post(uploads.clone()).send().await?.error_for_status()?;
         let place = answer.headers().get(header::LOCATION).context("no place to upload to is named")?;
@@ -83,7 +83,7 @@ impl Platform {
     }
 
     /// Without sending it again.
-    pub(super) async fn mount_blob(&self, repository: &str, digest: &str, from: &str) -> anyhow::Result<()> {
+    pub(crate) async fn mount_blob(&self, repository: &str, digest: &str, from: &str) -> anyhow::Result<()> {
         let mut url = self.push_url(repository, "blobs/uploads/")?;
         url.query_pairs_mut().append_pair("mount", digest).append_pair("from", from);
         let status = self.post(url.clone()).send().await?.status();
@@ -91,7 +91,7 @@ impl Platform {
         Ok(())
     }
 
-    pub(super) async fn put_manifest(
+    pub(crate) async fn put_manifest(
         &self,
         repository: &str,
         reference: &str,

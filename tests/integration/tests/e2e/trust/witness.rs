@@ -11,7 +11,7 @@ use super::platform::Platform;
 
 const PASSWORD: &str = "only-for-this-test-1";
 
-pub(super) struct Cosign {
+pub(crate) struct Cosign {
     program: PathBuf,
     /// Its home: keys, logins, the authority that it trusts.
     folder: TempDir,
@@ -20,7 +20,7 @@ pub(super) struct Cosign {
 }
 
 impl Cosign {
-    pub(super) fn new(platform: &Platform) -> anyhow::Result<Self> {
+    pub(crate) fn new(platform: &Platform) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         fs::write(folder.path().join("ca.crt"), &platform.authority)?;
         let hosts = [platform.address.to_string(), format!("{}:{}", platform.address, platform.push_port)];
@@ -31,11 +31,11 @@ impl Cosign {
         Ok(Self { program: testkit::tools::cosign()?, folder, hosts })
     }
 
-    pub(super) fn write(&self, name: &str, content: &str) -> anyhow::Result<()> {
+    pub(crate) fn write(&self, name: &str, content: &str) -> anyhow::Result<()> {
         Ok(fs::write(self.folder.path().join(name), content)?)
     }
 
-    pub(super) fn read(&self, name: &str) -> anyhow::Result<String> {
+    pub(crate) fn read(&self, name: &str) -> anyhow::Result<String> {
         Ok(fs::read_to_string(self.folder.path().join(name))?)
     }
 
@@ -56,7 +56,7 @@ impl Cosign {
     }
 
     /// Whether signature and SLSA provenance of an image are by this key.
-    pub(super) async fn verify(&self, key: &str, image: &str) -> anyhow::Result<()> {
+    pub(crate) async fn verify(&self, key: &str, image: &str) -> anyhow::Result<()> {
         let with_key = ["--key", key, "--insecure-ignore-tlog"];
         self.run(&self.hosts[0], &[&["verify"], &with_key[..]].concat(), image).await?;
         let attestation = ["verify-attestation", "--type", "slsaprovenance"];
@@ -64,7 +64,7 @@ impl Cosign {
     }
 
     /// Makes a key, signs an image with it and attests it; the public key.
-    pub(super) async fn sign(&self, image: &str, predicate: &str) -> anyhow::Result<String> {
+    pub(crate) async fn sign(&self, image: &str, predicate: &str) -> anyhow::Result<String> {
         self.run("", &["generate-key-pair"], "").await?;
         self.write("predicate.json", predicate)?;
         let with_key = ["--yes", "--key", "cosign.key", "--tlog-upload=false"];
