@@ -18,6 +18,7 @@ mod repetition;
 use std::fmt;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, ensure};
@@ -176,25 +177,27 @@ fn folder() -> anyhow::Result<Folder> {
     Folder::create(&std::env::temp_dir().join(format!("konflux-drill-{user}")))
 }
 
-/// Runs all, some at once. Fails with the first few errors.
+/// Runs all, some at once. Ends with the first few errors: what is broken is broken in most of them, and each waits long for what does
+/// not come.
 async fn all<T>(
     repetitions: impl Iterator<Item = impl Future<Output = anyhow::Result<T>>>,
 ) -> anyhow::Result<Vec<T>> {
-    let ended: Vec<_> = stream::iter(repetitions).buffer_unordered(AT_ONCE).collect().await;
-    let count = ended.len();
+    let mut ended = pin!(stream::iter(repetitions).buffer_unordered(AT_ONCE));
     let mut errors = Vec::new();
     let mut values = Vec::new();
-    for result in ended {
+    while let Some(result) = ended.next().await {
         match result {
             Ok(value) => values.push(value),
             Err(error) => errors.push(format!("{error:#}")),
+        }
+        if errors.len() == TOLD {
+            break;
         }
     }
     if errors.is_empty() {
         return Ok(values);
     }
-    let failed = errors.len();
-    errors.truncate(TOLD);
+    let (failed, count) = (errors.len(), errors.len() + values.len());
     Err(anyhow!("{failed} of {count} repetitions failed:\n\n{}", errors.join("\n\n")))
 }
 

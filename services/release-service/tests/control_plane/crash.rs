@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt};
-use pipelines_engine_api::PipelineRun;
+use pipelines_engine_api::{PipelineRun, TaskRun};
 use release_service_api::{Release, ReleasePlan, ReleasePlanAdmission, ReleaseServiceConfig};
 use serde_json::{Value, json};
 use testkit::builders;
@@ -148,6 +148,11 @@ async fn deleted(tenant: &Tenant) -> anyhow::Result<()> {
     let runs = tenant.api::<PipelineRun>();
     for run in runs.list(&of_s).await?.items {
         wait_gone(&runs, &run.name_any(), PATIENCE).await?;
+    }
+    // Nobody collects garbage here, and what it says of a Release that is gone is another uid each time.
+    let tasks = tenant.api::<TaskRun>();
+    for task in tasks.list(&of_s).await?.items {
+        tasks.delete(&task.name_any(), &DeleteParams::default()).await?;
     }
     without_bindings(tenant).await
 }

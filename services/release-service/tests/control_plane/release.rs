@@ -134,6 +134,9 @@ async fn a_simple_release_takes_seven_writes() -> anyhow::Result<()> {
     service.tenant.has::<RoleBinding>(0).await?;
     service.touch("after").await?;
     let calls = ledger.since(&mark).await?.by(&service.installed.user()?).except("leases").except("events");
+    // The service has just begun: plan and admission are matched, and it looks for what nobody took back.
+    let calls =
+        calls.except("releaseplans").except("releaseplanadmissions").filter(|call| call.verb != "list");
     ensure!(calls.writes() == 7, "{} writes: {calls:?}", calls.writes());
     // Snapshot, policy and defaults when it begins and when it ends; what clean-up looks at.
     ensure!(calls.reads() <= 10, "{} reads: {calls:?}", calls.reads());

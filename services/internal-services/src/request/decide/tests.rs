@@ -242,7 +242,8 @@ fn progress_is_told_every_half_minute(
     #[case] expected: Option<&str>,
     #[case] wake: Wake,
 ) {
-    let decision = decide(&Observed { run: Some(run("Unknown", HALF)), noted: noted.map(at), ..seen(&running()) });
+    let decision =
+        decide(&Observed { run: Some(run("Unknown", HALF)), noted: noted.map(at), ..seen(&running()) });
     assert_eq!(status(&decision)["conditions"][0]["message"].as_str(), expected);
     assert_eq!((steps(&decision).len(), decision.wake), (usize::from(expected.is_some()), wake));
 }
