@@ -18,6 +18,7 @@ mod integration;
 mod load;
 mod pac;
 mod process;
+mod release;
 mod sbom;
 mod sprayproxy;
 mod table;
@@ -43,6 +44,7 @@ enum Service {
     Engine(engine::EngineArgs),
     Integration(integration::IntegrationArgs),
     Pac(pac::PacArgs),
+    Release(release::ReleaseArgs),
     Sbom(sbom::SbomArgs),
     Sprayproxy(sprayproxy::SprayproxyArgs),
 }
@@ -66,6 +68,7 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
         Some(Service::Engine(args)) => Box::pin(engine::run(args)).await,
         Some(Service::Integration(args)) => Box::pin(integration::run(args)).await,
         Some(Service::Pac(args)) => Box::pin(pac::run(args)).await,
+        Some(Service::Release(args)) => Box::pin(release::run(args)).await,
         Some(Service::Sbom(args)) => Box::pin(sbom::run(args)).await,
         Some(Service::Sprayproxy(args)) => Box::pin(sprayproxy::run(args)).await,
         None => controller(args.controller).await,

@@ -158,7 +158,7 @@ fn succeeded(team: &Team, run: &str, expires: &str) -> Value {
     let condition = |type_: &str| json!({"type": type_, "status": "True", "reason": "Succeeded", "message": "", "lastTransitionTime": ENDED, "observedGeneration": 1});
     let processing = json!({"startTime": BEGAN, "completionTime": ENDED, "pipelineRun": run});
     json!({
-        "conditions": ["Released", "Validated", "Processed", "ManagedPipelineProcessed"].map(condition),
+        "conditions": Vec::from(["Released", "Validated", "Processed", "ManagedPipelineProcessed"].map(condition)),
         "attribution": {"author": "jane"}, "target": team.managed, "validation": {"time": BEGAN},
         "processing": processing, "managedProcessing": processing,
         "startTime": BEGAN, "completionTime": ENDED, "expirationTime": expires,

@@ -10,8 +10,8 @@ fn request(spec: &Value, labels: &Value) -> InternalRequest {
     .unwrap()
 }
 
-fn made(spec: Value) -> PipelineRun {
-    run(&request(&spec, &json!({})), ingredients(&Settings::default(), None))
+fn made(spec: &Value) -> PipelineRun {
+    run(&request(spec, &json!({})), ingredients(&Settings::default(), None))
 }
 
 fn ingredients<'a>(settings: &'a Settings, pipeline: Option<&'a PipelineSpec>) -> Ingredients<'a> {
@@ -46,7 +46,7 @@ fn a_run_says_whose_it_is_whatever_the_request_says() {
 
 #[test]
 fn parameters_are_in_order_and_those_of_the_request_win() {
-    let run = made(json!({
+    let run = made(&json!({
         "pipeline": {"pipelineRef": {"resolver": "git", "params": []}, "params": [
             {"name": "b", "value": "of the pipeline"}, {"name": "c", "value": "3"},
         ]},
@@ -74,7 +74,7 @@ fn parameters_are_in_order_and_those_of_the_request_win() {
     "cluster", json!([{"name": "namespace", "value": "home"}, {"name": "kind", "value": "pipeline"}])
 )]
 fn refers_to_its_pipeline(#[case] spec: Value, #[case] resolver: &str, #[case] params: Value) {
-    let reference = made(spec).spec.pipeline_ref.unwrap();
+    let reference = made(&spec).spec.pipeline_ref.unwrap();
     assert_eq!((reference.resolver.as_str(), json!(reference.params)), (resolver, params));
 }
 
@@ -121,7 +121,7 @@ fn binds_a_volume(#[case] spec: Value, #[case] declared: &[&str], #[case] expect
     json!({"tasks": "1m"})
 )]
 fn is_limited(#[case] spec: Value, #[case] expected: Value) {
-    assert_eq!(json!(made(spec).spec.timeouts), expected);
+    assert_eq!(json!(made(&spec).spec.timeouts), expected);
 }
 
 #[rstest]
@@ -129,7 +129,7 @@ fn is_limited(#[case] spec: Value, #[case] expected: Value) {
 #[case::named(json!({"request": "a", "serviceAccount": "signer"}), "signer")]
 #[case::of_the_pipeline(json!({"pipeline": {"pipelineRef": {"resolver": "git"}, "serviceAccountName": "signer"}}), "signer")]
 fn runs_as(#[case] spec: Value, #[case] expected: &str) {
-    assert_eq!(made(spec).spec.task_run_template.service_account_name, expected);
+    assert_eq!(made(&spec).spec.task_run_template.service_account_name, expected);
 }
 
 #[rstest]
