@@ -3,7 +3,6 @@
 
 mod crash;
 mod everywhere;
-mod faults;
 mod lasting;
 mod many;
 mod requests;
