@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use futures::StreamExt as _;
 use testkit::tools::Release;
 
 use crate::{
@@ -99,12 +100,18 @@ impl TestArgs {
     }
 }
 
+/// How many programs of control plane tests run at once. Each has an API server of its own, and waits for it for most of its
+/// time: two cores are a third busy with one of them.
+const LANES: usize = 2;
+
 /// Time and result of each stage, for the table at the end.
 #[derive(Default)]
 struct Report {
     stages: Vec<(String, Duration, Counts)>,
     /// Failed programs or checks, for the error at the end.
     failed: Vec<String>,
+    /// What they said of it, once more for the end: an hour of other output may lie between.
+    failures: Vec<String>,
 }
 
 impl Report {
@@ -116,8 +123,24 @@ impl Report {
         self.stages.iter().fold(Counts::default(), |sum, (.., counts)| sum + *counts)
     }
 
-    /// Prints the table, and as the very last line what CI systems read.
+    /// Counts a program that has run. One that failed has its output printed at once.
+    fn take(&mut self, ran: Ran) -> Counts {
+        let Ran { name, counts, failure } = ran;
+        if let Some(output) = failure {
+            for line in output.lines() {
+                ui::note(line);
+            }
+            self.failures.push(format!("{name}:\n{}", libtest::failures(&output)));
+            self.failed.push(name);
+        }
+        counts
+    }
+
+    /// Prints what failed, the table, and as the very last line what CI systems read.
     fn print(&self) {
+        for line in self.failures.iter().flat_map(|failure| failure.lines()) {
+            ui::note(line);
+        }
         ui::note("");
         ui::note("stage                    minutes  passed  failed");
         for (stage, took, counts) in &self.stages {
@@ -244,13 +267,20 @@ async fn run_binaries(
     args: &TestArgs,
     report: &mut Report,
 ) -> anyhow::Result<Counts> {
+    let chosen = binaries.iter().filter(|binary| binary.level == level);
+    let programs = chosen.map(|binary| {
+        let program = binary.program(&args.filter);
+        let program = match kube {
+            Some(kube) => program.env("KONFLUX_KUBE", &kube.binary),
+            None => program,
+        };
+        run_program(binary.to_string(), program)
+    });
+    let lanes = if level == Level::ControlPlane { LANES } else { 1 };
+    let mut running = futures::stream::iter(programs).buffer_unordered(lanes);
     let mut sum = Counts::default();
-    for binary in binaries.iter().filter(|binary| binary.level == level) {
-        let mut program = binary.program(&args.filter);
-        if let Some(kube) = kube {
-            program = program.env("KONFLUX_KUBE", &kube.binary);
-        }
-        sum = sum + run_program(binary.to_string(), program, report).await?;
+    while let Some(ran) = running.next().await {
+        sum = sum + report.take(ran?);
     }
     Ok(sum)
 }
@@ -260,11 +290,19 @@ async fn documentation(args: &TestArgs, report: &mut Report) -> anyhow::Result<C
     let program = Program::cargo(&paths::repository()?)
         .args(["test", "--workspace", "--doc", "--no-fail-fast", "--quiet", "--"])
         .args(&args.filter);
-    run_program("examples in documentation".into(), program, report).await
+    Ok(report.take(run_program("examples in documentation".into(), program).await?))
 }
 
-/// Runs a test program, shows what it is at, and prints all that it said if something failed.
-async fn run_program(name: String, program: Program, report: &mut Report) -> anyhow::Result<Counts> {
+/// A test program that has ended.
+struct Ran {
+    name: String,
+    counts: Counts,
+    /// All that it said, if something failed.
+    failure: Option<String>,
+}
+
+/// Runs a test program, and shows what it is at.
+async fn run_program(name: String, program: Program) -> anyhow::Result<Ran> {
     let step = ui::step(name.as_str());
     let finished = program
         .watch(|_, line| {
@@ -273,20 +311,16 @@ async fn run_program(name: String, program: Program, report: &mut Report) -> any
             }
         })
         .await?;
-    let counts = libtest::counts(&finished.stdout, finished.status.success());
+    let is_success = finished.status.success();
+    let counts = libtest::counts(&finished.stdout, is_success);
     if counts.failed == 0 {
         step.done_with(&format!("{} passed", counts.passed));
-    } else {
-        drop(step);
-        for line in finished.text().lines() {
-            ui::note(line);
-        }
-        if !finished.status.success() {
-            ui::note(&format!("{name}: {}", finished.status));
-        }
-        report.failed.push(name);
+        return Ok(Ran { name, counts, failure: None });
     }
-    Ok(counts)
+    drop(step);
+    let status = if is_success { String::new() } else { format!("{name}: {}\n", finished.status) };
+    let failure = Some(finished.text() + &status);
+    Ok(Ran { name, counts, failure })
 }
 
 #[cfg(test)]

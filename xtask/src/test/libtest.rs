@@ -41,6 +41,18 @@ pub(super) fn finished_test(line: &str) -> Option<&str> {
     line.strip_prefix("test ")?.split_once(" ... ").map(|(name, _)| name)
 }
 
+/// How much of a program's failures is repeated.
+const REPEATED_LINES: usize = 60;
+
+/// The part of a program's output in which it says what failed and how, or its last lines if it never came to that. At most
+/// 60 lines: those at the end, with the names.
+pub(super) fn failures(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().collect();
+    let begin = lines.iter().position(|line| *line == "failures:").unwrap_or(0);
+    let begin = begin.max(lines.len().saturating_sub(REPEATED_LINES));
+    lines[begin..].join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +70,18 @@ mod tests {
     #[test]
     fn crash_is_a_failure() {
         assert_eq!(counts("running 2 tests\ntest a ... ok\n", false), Counts { passed: 0, failed: 1 });
+    }
+
+    #[test]
+    fn repeats_what_failed_and_not_what_passed() {
+        let output = "running 2 tests\ntest a ... ok\ntest b ... FAILED\n\nfailures:\n\n---- b stdout ----\n\
+            left: 1\n\nfailures:\n    b\n\ntest result: FAILED. 1 passed; 1 failed; 0 ignored\n";
+        let repeated = failures(output);
+        assert!(repeated.starts_with("failures:\n\n---- b stdout"), "{repeated}");
+        assert!(!repeated.contains("test a"), "{repeated}");
+        let endless = format!("{}killed", "line\n".repeat(1_000));
+        assert_eq!(failures(&endless).lines().count(), 60);
+        assert!(failures(&endless).ends_with("killed"));
     }
 
     #[test]
