@@ -119,7 +119,8 @@ impl Remote {
         let reach = Arc::new(Reach::default());
         let client = switching(Arc::clone(&current), Arc::clone(&reach), &config.default_namespace);
         let remote = Self {
-            writer: writer.elsewhere(client.clone()),
+            // Whoever works for another cluster is far from it.
+            writer: writer.elsewhere(client.clone()).patient(),
             client: client.clone(),
             url: url.to_string(),
             reach: Arc::clone(&reach),

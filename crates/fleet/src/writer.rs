@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fleet_api::keys;
 use kube::api::{DeleteParams, DynamicObject, Patch as KubePatch, PatchParams, PostParams, Preconditions};
@@ -15,6 +16,7 @@ use crate::class::{Class, Classed, classify, is_permanent, is_too_large};
 use crate::events::Publisher;
 use crate::key::ObjectKey;
 use crate::leader::Leadership;
+use crate::patience;
 use crate::store::{Store, Stored};
 use crate::write::{Create, Delete, Patch, PatchKind, StatusApply, Target, Write};
 
@@ -75,18 +77,28 @@ pub struct Writer {
     events: Publisher,
     leadership: Leadership,
     sinks: Arc<RwLock<Sinks>>,
+    /// Before a write that failed is tried again.
+    pauses: &'static [Duration],
 }
 
 impl Writer {
     /// A writer that acts while `leadership` is held. `service` and `identity` are named in Events.
     pub fn new(client: Client, service: &'static str, identity: String, leadership: Leadership) -> Self {
         let events = Publisher::new(client.clone(), service, identity);
-        Self { client, service, events, leadership, sinks: Arc::default() }
+        Self { client, service, events, leadership, sinks: Arc::default(), pauses: &[] }
     }
 
     /// One that writes to another cluster while this one may write to its own. Its Events are counted with the others.
     pub(crate) fn elsewhere(&self, client: Client) -> Self {
         Self { events: self.events.elsewhere(client.clone()), client, sinks: Arc::default(), ..self.clone() }
+    }
+
+    /// The same, but a write that the API server could not carry out at the moment is tried again, up to four times within two
+    /// seconds: for work of so many calls that beginning it anew is dear. Each write says what it expects, so that one which was
+    /// carried out though its answer was lost is not done twice.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { pauses: &patience::PAUSES, ..self }
     }
 
     /// Counts Events in `registry`.
@@ -109,31 +121,42 @@ impl Writer {
     /// Carries out `writes` in order. The first failure stops the rest.
     pub async fn apply(&self, writes: &[Write]) -> Result<(), Error> {
         for write in writes {
-            // Asked before every single one: the process may have been stopped for a while in between.
-            if !self.leadership.is_held() {
-                return Err(Error::NotLeading { write: write.describe() });
-            }
-            let carried_out = match write {
-                Write::Create(create) => self.create(create).await,
-                Write::Patch(patch) => self.patch(patch).await,
-                Write::Status(status) => self.apply_status(status).await,
-                Write::Delete(delete) => self.delete(delete).await,
-                Write::Event(event) => {
-                    self.events.publish(event).await;
-                    continue;
+            let mut pauses = self.pauses.iter();
+            loop {
+                // Boxed: whoever waits for it would be large too.
+                match (Box::pin(self.carry_out(write)).await, pauses.next()) {
+                    (Err(Error::Refused { source, .. }), Some(pause)) if patience::may_pass(&source) => {
+                        tokio::time::sleep(*pause).await;
+                    }
+                    (Err(error), _) => return Err(error),
+                    (Ok(()), _) => break,
                 }
-            };
-            carried_out.map_err(|failure| match failure {
-                Failure::Taken => Error::Taken { write: write.describe() },
-                Failure::Api(source) => Error::Refused { write: write.describe(), source },
-            })?;
-            tracing::info!(
-                namespace = write.key().namespace,
-                name = write.key().name,
-                write = write.describe(),
-                "Wrote"
-            );
+            }
         }
+        Ok(())
+    }
+
+    async fn carry_out(&self, write: &Write) -> Result<(), Error> {
+        // Asked before every single one: the process may have been stopped for a while in between.
+        if !self.leadership.is_held() {
+            return Err(Error::NotLeading { write: write.describe() });
+        }
+        let carried_out = match write {
+            Write::Create(create) => self.create(create).await,
+            Write::Patch(patch) => self.patch(patch).await,
+            Write::Status(status) => self.apply_status(status).await,
+            Write::Delete(delete) => self.delete(delete).await,
+            Write::Event(event) => {
+                self.events.publish(event).await;
+                return Ok(());
+            }
+        };
+        carried_out.map_err(|failure| match failure {
+            Failure::Taken => Error::Taken { write: write.describe() },
+            Failure::Api(source) => Error::Refused { write: write.describe(), source },
+        })?;
+        let key = write.key();
+        tracing::info!(namespace = key.namespace, name = key.name, write = write.describe(), "Wrote");
         Ok(())
     }
 

@@ -23,7 +23,6 @@ mod onboarding;
 mod owner;
 mod pac;
 mod path;
-mod patience;
 mod pipeline;
 mod renovate;
 mod request;
@@ -56,6 +55,6 @@ pub(crate) struct Context {
 impl Context {
     /// Carries out writes in order; the first failure stops the rest.
     pub(crate) async fn write(&self, writes: &[fleet::Write]) -> Result<(), fleet::WriteError> {
-        patience::write(&self.writer, writes).await
+        self.writer.apply(writes).await
     }
 }

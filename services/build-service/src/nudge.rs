@@ -94,7 +94,7 @@ pub(crate) fn controller(fleet: &mut Fleet, parts: Parts) -> Runner {
         options: parts.options,
         accounts: parts.accounts,
         client: fleet.client().clone(),
-        writer: fleet.writer().clone(),
+        writer: fleet.writer().clone().patient(),
         clock: fleet.clock().clone(),
         memory: Mutex::default(),
     });

@@ -39,7 +39,7 @@ pub async fn run(args: Args, mut fleet: Fleet) -> Result<(), fleet::Error> {
         bundles: Bundles::new(registry::Client::new(outbound.clone())),
         client,
         outbound,
-        writer: fleet.writer().clone(),
+        writer: fleet.writer().clone().patient(),
         clock: fleet.clock().clone(),
         locks: Locks::default(),
         metrics: Metrics::new(fleet.registry())?,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use application_service_api::Snapshot;
 use fleet::controller::chain;
-use fleet::{Class, Classed, Fleet, ObjectKey, Runner, Wake, Write, WriteError};
+use fleet::{Class, Classed, Fleet, ObjectKey, Runner, Wake, Write, WriteError, is_inert};
 use integration_service_api::conditions::{
     AutoReleased, DeployedToRootEnvironments, IntegrationStatus, TestSucceeded,
 };
@@ -18,7 +18,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::conditions::{Conditions, Says as _};
 use crate::environments::root;
-use crate::inert::is_inert;
 use crate::promotion::{is_held_back, is_push};
 use crate::release;
 use crate::service::Context;

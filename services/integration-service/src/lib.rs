@@ -19,7 +19,6 @@ mod early;
 mod environments;
 pub mod gc;
 mod group;
-mod inert;
 mod known;
 pub mod metrics;
 mod origin;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use application_service_api::{Application, Component, Snapshot};
 use fleet::names::{LABEL_VALUE, fit, hash};
-use fleet::{Event, FieldManager, ObjectKey, Presence, StatusPatch, TraceContext, Wake, Write};
+use fleet::{Event, FieldManager, ObjectKey, Presence, StatusPatch, TraceContext, Wake, Write, is_inert};
 use integration_service_api::conditions::AutoReleased;
 use jiff::Timestamp;
 use kube::api::ObjectMeta;
@@ -26,7 +26,6 @@ use self::automatic::is_automatic;
 use self::superseded::superseded_by;
 use crate::conditions::Says as _;
 use crate::content::{Prefixes, copied};
-use crate::inert::is_inert;
 use crate::promotion::component_of;
 use crate::stores::{BY_APPLICATION, BY_SNAPSHOT, Stores};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleet::{Fleet, ObjectKey, Runner, Wake, Write};
+use fleet::{Fleet, ObjectKey, Runner, Wake, Write, patience};
 use internal_services_api::InternalRequest;
 use kube::{Api, ResourceExt as _};
 use pipelines_engine_api::PipelineRun;
@@ -80,7 +80,7 @@ async fn look(run: Arc<PipelineRun>, context: &Context) -> Result<(), Error> {
 /// Not in the store proves nothing.
 async fn live(request: &ObjectKey, context: &Context) -> Result<Option<String>, kube::Error> {
     let requests: Api<InternalRequest> = Api::namespaced(context.remote.client().clone(), &request.namespace);
-    Ok(requests.get_opt(&request.name).await?.and_then(|request| request.uid()))
+    Ok(patience::read(|| requests.get_opt(&request.name)).await?.and_then(|request| request.uid()))
 }
 
 #[cfg(test)]

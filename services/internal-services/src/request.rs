@@ -17,7 +17,7 @@ pub(crate) mod wanted;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fleet::{Class, Classed, Fleet, ObjectKey, Runner, TraceContext, Wake, Write, WriteError};
+use fleet::{Class, Classed, Fleet, ObjectKey, Runner, TraceContext, Wake, Write, WriteError, patience};
 use internal_services_api::InternalRequest;
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
@@ -179,7 +179,7 @@ async fn live(request: &InternalRequest, context: &Context) -> Result<Option<Arc
         None => name_of(cluster(context).await?, &request.uid().unwrap_or_default()),
     };
     let runs: Api<PipelineRun> = Api::namespaced(context.client.clone(), &context.home);
-    let found = runs.get_opt(&name).await;
+    let found = patience::read(|| runs.get_opt(&name)).await;
     let found = found.map_err(|source| read(format!("PipelineRun {}/{name}", context.home), source))?;
     // A status is what others can write: it does not make another request's run this one's.
     Ok(found.filter(|run| run::is_of(run, request)).map(Arc::new))
@@ -187,7 +187,7 @@ async fn live(request: &InternalRequest, context: &Context) -> Result<Option<Arc
 
 async fn pipeline(name: &str, context: &Context) -> Result<Named, Error> {
     let pipelines: Api<Pipeline> = Api::namespaced(context.client.clone(), &context.home);
-    let found = pipelines.get_opt(name).await;
+    let found = patience::read(|| pipelines.get_opt(name)).await;
     let found = found.map_err(|source| read(format!("Pipeline {}/{name}", context.home), source))?;
     Ok(found.map_or(Named::Missing, |pipeline| Named::There(Box::new(pipeline.spec))))
 }

@@ -56,7 +56,7 @@ pub async fn run(args: Args, mut fleet: Fleet) -> Result<(), fleet::Error> {
         stores,
         remote,
         client: fleet.client().clone(),
-        writer: fleet.writer().clone(),
+        writer: fleet.writer().clone().patient(),
         clock: fleet.clock().clone(),
         metrics,
         identity: Identity::default(),

@@ -11,7 +11,7 @@ mod steady;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fleet::{Fleet, ObjectKey, Runner, Wake, Write, WriteError};
+use fleet::{Fleet, ObjectKey, Runner, Wake, Write, WriteError, is_inert};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use release_service_api::Release;
@@ -21,7 +21,6 @@ use self::pace::Pace;
 use self::steady::Steady;
 use crate::args::Expiration;
 use crate::conditions::{find, is_finished};
-use crate::inert::is_inert;
 use crate::service::Context;
 
 /// When a clock that jumped is looked at again.

@@ -14,7 +14,6 @@ mod admission;
 mod args;
 mod conditions;
 mod expiry;
-mod inert;
 mod matching;
 pub mod metrics;
 mod plan;

@@ -10,7 +10,7 @@ mod decide;
 use std::sync::Arc;
 
 use application_service_api::Application;
-use fleet::{Classed, Fleet, ObjectKey, Runner, Wake, WriteError};
+use fleet::{Classed, Fleet, ObjectKey, Runner, Wake, WriteError, patience};
 use kube::Api;
 use release_service_api::{ReleasePlan, ReleasePlanAdmission};
 
@@ -87,6 +87,6 @@ async fn owner(plan: &ReleasePlan, context: &Context) -> Result<Owner, Error> {
     if key.name.is_empty() {
         return Ok(Owner::Missing);
     }
-    let application = api.get_opt(&key.name).await.map_err(Error::Application)?;
+    let application = patience::read(|| api.get_opt(&key.name)).await.map_err(Error::Application)?;
     Ok(application.map_or(Owner::Missing, |application| Owner::There(Box::new(application))))
 }

@@ -29,11 +29,10 @@ mod workspace;
 
 use std::sync::Arc;
 
-use fleet::{Class, Classed, Fleet, ObjectKey, Runner, Wake, WriteError};
+use fleet::{Class, Classed, Fleet, ObjectKey, Runner, Wake, WriteError, is_inert, patience};
 use kube::{Api, ResourceExt as _};
 use release_service_api::Release;
 
-use crate::inert::is_inert;
 use crate::service::Context;
 use crate::stores::BY_RELEASE;
 use crate::trim::{is_held, is_trimmed};
@@ -124,8 +123,9 @@ fn holds_a_run(context: &Context, release: &Release) -> bool {
 
 /// Takes back what a run was given whose Release is over, after a pass that did not come so far.
 async fn clean_up_after(context: &Context, release: &Release) -> Result<Wake, Error> {
+    let name = release.name_any();
     let api: Api<Release> = Api::namespaced(context.client.clone(), &release.namespace().unwrap_or_default());
-    let Some(whole) = api.get_opt(&release.name_any()).await.map_err(Error::Read)? else {
+    let Some(whole) = patience::read(|| api.get_opt(&name)).await.map_err(Error::Read)? else {
         return Ok(Wake::OnChange);
     };
     let seen = observe(context, Arc::new(whole)).await.map_err(Error::Read)?;

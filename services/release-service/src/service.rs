@@ -29,7 +29,7 @@ pub async fn run(args: Args, mut fleet: Fleet) -> Result<(), fleet::Error> {
     let context = Arc::new(Context {
         stores,
         client: fleet.client().clone(),
-        writer: fleet.writer().clone(),
+        writer: fleet.writer().clone().patient(),
         clock: fleet.clock().clone(),
         metrics,
         outbound,

@@ -11,7 +11,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleet::{Class, Classed, Fleet, ObjectKey, Runner, Wake};
+use fleet::{Class, Classed, Fleet, ObjectKey, Runner, Wake, patience};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::ListParams;
@@ -106,7 +106,7 @@ where
 {
     let mut params = ListParams::default().labels(labels::NAME.as_str()).limit(PAGE);
     loop {
-        let page = api.list(&params).await.map_err(|source| Error::List { source })?;
+        let page = patience::read(|| api.list(&params)).await.map_err(|source| Error::List { source })?;
         for object in &page.items {
             let meta = object.meta();
             let named = (labels::NAMESPACE.of(&meta.labels), labels::NAME.of(&meta.labels));
@@ -150,7 +150,7 @@ impl Releases<'_> {
         }
         if !self.read.contains_key(key) {
             let api: Api<Release> = Api::namespaced(self.context.client.clone(), &key.namespace);
-            let found = api.get_opt(&key.name).await;
+            let found = patience::read(|| api.get_opt(&key.name)).await;
             let found = found.map_err(|source| Error::Read { release: key.clone(), source })?;
             self.read.insert(key.clone(), found);
         }

@@ -2,7 +2,7 @@
 //!
 //! Nearly all Releases and runs are over: of those next to nothing is left. Who needs all of such a Release reads it live.
 
-use fleet_api::keys::{PIPELINE_TYPE, RECORDED_UID, VELERO_RESTORE};
+use fleet_api::keys::{PIPELINE_TYPE, RECORDED_UID, VELERO_BACKUP, VELERO_RESTORE};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 use pipelines_engine_api::pipeline_run::ChildStatusReference;
@@ -26,7 +26,7 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 pub(crate) const OF_TENANT: &str = "tenant";
 
 /// Labels of a Release that is over, which stay.
-const KEPT_OF_RELEASE: [&str; 2] = [VELERO_RESTORE.as_str(), labels::VELERO_BACKUP.as_str()];
+const KEPT_OF_RELEASE: [&str; 2] = [VELERO_RESTORE.as_str(), VELERO_BACKUP.as_str()];
 
 /// Labels of a run that is over, which stay.
 const KEPT_OF_RUN: [&str; 4] =

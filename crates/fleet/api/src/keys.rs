@@ -14,6 +14,9 @@ pub const RECORDED_UID: AnnotationKey = AnnotationKey::new("fleet.konflux-ci.dev
 /// Put by Velero on what it restores. Such objects start nothing outside until they are asked again.
 pub const VELERO_RESTORE: LabelKey = LabelKey::new("velero.io/restore-name");
 
+/// Put by Velero: the backup that an object was taken into. A Release or Snapshot with it is never processed.
+pub const VELERO_BACKUP: LabelKey = LabelKey::new("velero.io/backup-name");
+
 /// Annotation or label by which a GitOps tool marks what it keeps in sync with a repository. Such objects get
 /// no ownerReference from us: the tool would fight over a deletion.
 pub const GITOPS_TRACKING: [&str; 3] =

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use build_service_api::events::EventReason;
 use build_service_api::{ErrorId, labels};
 use fleet::outbound::{self, Url};
-use fleet::{Clock, ObjectKey, Secret};
+use fleet::{Clock, ObjectKey, Secret, patience};
 use forge::{AppInfo, Changes, Provider};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1;
@@ -21,7 +21,6 @@ use super::secret::best;
 use super::source::Source;
 use super::turns::{Turn, Turns};
 use crate::failure::Failure;
-use crate::patience;
 
 const BASIC_AUTH: &str = "kubernetes.io/basic-auth";
 const SSH_AUTH: &str = "kubernetes.io/ssh-auth";

@@ -8,7 +8,7 @@ use application_service_api::Component;
 use build_service_api::events::EventReason;
 use build_service_api::{annotations, names};
 use fleet::write::PatchKind;
-use fleet::{Event, MetadataPatch, ObjectKey, Wake, Write};
+use fleet::{Event, MetadataPatch, ObjectKey, Wake, Write, patience};
 use fleet_api::keys::CAUSE;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -22,7 +22,6 @@ use super::decide::{self, Attempt, Failed, Next, cause, finish, pause};
 use super::group::{self, Group};
 use super::run::{self, Purpose};
 use crate::failure::Failure;
-use crate::patience;
 use crate::renovate::config::{self, Nudge};
 
 /// How long a token has to be good that a run begins with.
@@ -49,7 +48,7 @@ pub(super) async fn act(
         forget_token(context, run).await?;
     }
     for write in next.writes {
-        patience::write(&context.writer, &[write]).await?;
+        context.writer.apply(&[write]).await?;
     }
     let Some(component) = component else { return Ok(next.wake) };
     let mut wake = next.wake;
@@ -192,7 +191,7 @@ async fn start(
         run
     } else {
         let create = Write::create(&wanted).or_named(alternative.as_str());
-        patience::write(&context.writer, &[create]).await.map_err(Hindrance::of_write)?;
+        context.writer.apply(&[create]).await.map_err(Hindrance::of_write)?;
         made(context, &own, &cause).map_err(Hindrance::Passing)?
     };
     // With these it can begin; it is let go last.
@@ -201,7 +200,7 @@ async fn start(
         Write::create(&run::secret(&run, &token.token)),
         Write::patch(&*run, PatchKind::Merge, json!({"spec": {"status": null}})),
     ] {
-        patience::write(&context.writer, &[write]).await.map_err(Hindrance::of_write)?;
+        context.writer.apply(&[write]).await.map_err(Hindrance::of_write)?;
     }
     tracing::info!(namespace, component = name, pipeline_run = run.name_any(), "Proposes an image");
     Ok(())
@@ -239,7 +238,7 @@ async fn skip(
     let reason: &'static str = EventReason::ErrorComponentProviderInfo.into();
     let note = format!("The image of {} is not proposed here: {failure}", key.name);
     let event = Event::warning(&*group.component, reason, ACTION, note).about(&*attempt.build);
-    patience::write(&context.writer, &[Write::Event(event)]).await?;
+    context.writer.apply(&[Write::Event(event)]).await?;
     let mut memory = context.memory.lock();
     // In all attempts: nothing has changed since.
     let causes = (1..=annotations::NUDGE_ATTEMPTS).map(|number| cause(&attempt.build, group, number));
@@ -283,7 +282,7 @@ async fn fail(
             of_component.insert(uid, until);
         }
     }
-    patience::write(&context.writer, &writes).await?;
+    context.writer.apply(&writes).await?;
     Ok(until)
 }
 
@@ -298,6 +297,6 @@ async fn forget_token(context: &Context, run: &PipelineRun) -> Result<(), Failur
         Ok(_) => tracing::debug!(namespace = key.namespace, name = key.name, "Token deleted"),
     }
     let write = if decide::is_processed(run) { None } else { finish(run) };
-    patience::write(&context.writer, &Vec::from_iter(write)).await?;
+    context.writer.apply(&Vec::from_iter(write)).await?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use build_service_api::names::{PASSWORD_KEY, WEBHOOKS_SECRET, WORKSPACE_PARAM};
 use build_service_api::{ErrorId, labels};
-use fleet::{MetadataPatch, Presence, Write, WriteError, names};
+use fleet::{MetadataPatch, Presence, Write, WriteError, names, patience};
 use fleet_api::keys::{CAUSE, GITOPS_TRACKING};
 use forge::Provider;
 use k8s_openapi::api::core::v1::Namespace;
@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 use super::secrets::webhook_key;
 use crate::failure::Failure;
 use crate::git::{Source, TokenSecret};
-use crate::patience;
 use crate::request::{Stop, Task};
 use crate::stores::{BY_URL, repository_key};
 use crate::{Context, owner};

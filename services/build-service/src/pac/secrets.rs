@@ -4,7 +4,7 @@ use build_service_api::ErrorId;
 use build_service_api::labels::{PART_OF, PART_OF_APPSTUDIO};
 use build_service_api::names::{INCOMING_SECRET_KEY, INCOMING_SECRET_SUFFIX, WEBHOOKS_SECRET};
 use data_encoding::HEXLOWER;
-use fleet::{Write, names};
+use fleet::{Write, names, patience};
 use k8s_openapi::api::core::v1;
 use kube::{Api, ResourceExt as _};
 use pipelines_as_code_api::Repository;
@@ -13,7 +13,6 @@ use serde_json::json;
 use crate::Context;
 use crate::failure::Failure;
 use crate::owner;
-use crate::patience;
 use crate::request::Stop;
 
 /// Bytes of chance in a value, which has twice as many digits.

@@ -60,7 +60,7 @@ pub(crate) fn controller(fleet: &Fleet, parts: Parts) -> Runner {
     let context = Arc::new(Context {
         namespace: fleet.namespace().to_owned(),
         client: fleet.client().clone(),
-        writer: fleet.writer().clone(),
+        writer: fleet.writer().clone().patient(),
         clock: fleet.clock().clone(),
         parts,
     });

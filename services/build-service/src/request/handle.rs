@@ -2,7 +2,7 @@
 
 use application_service_api::Component;
 use build_service_api::{Request, annotations, finalizers};
-use fleet::{Class, Classed as _, Event, MetadataPatch, ObjectKey, Wake, Write, WriteError};
+use fleet::{Class, Classed as _, Event, MetadataPatch, ObjectKey, Wake, Write, WriteError, patience};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use serde_json::{Value, json};
@@ -12,7 +12,6 @@ use super::{Error, Stop, Task, observe, simple};
 use crate::claim::Claim;
 use crate::failure::{Failure, cut};
 use crate::git::Notice;
-use crate::patience;
 use crate::status::{self, Outcome};
 use crate::{Context, pac};
 

@@ -1,7 +1,7 @@
 //! A build without Pipelines-as-Code (section 4.2).
 
 use build_service_api::ErrorId;
-use fleet::Write;
+use fleet::{Write, patience};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 
@@ -10,7 +10,6 @@ use crate::accounts;
 use crate::definition::Simple;
 use crate::failure::Failure;
 use crate::onboarding::{Looked, look};
-use crate::patience;
 use crate::status::Outcome;
 
 /// Starts the build, once for each claim.

@@ -3,7 +3,7 @@
 use application_service_api::Component;
 use build_service_api::names::{NAMESPACE, PIPELINE_CONFIG, PIPELINE_CONFIG_KEY, SELECTOR};
 use build_service_api::{ErrorId, annotations};
-use fleet::{ObjectKey, Write};
+use fleet::{ObjectKey, Write, patience};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
@@ -15,7 +15,6 @@ use crate::definition::{Built, component_account};
 use crate::devfile::{self, Model};
 use crate::failure::Failure;
 use crate::git::Source;
-use crate::patience;
 use crate::pipeline::{Choice, Selected, Subject, choose, select};
 use crate::{Context, image};
 

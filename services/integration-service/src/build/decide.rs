@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use application_service_api::{Application, Component, Snapshot};
-use fleet::{Decision, Event, MetadataPatch, Presence, TraceContext, Wake};
+use fleet::{Decision, Event, MetadataPatch, Presence, TraceContext, Wake, is_inert};
 use integration_service_api::labels::{self, snapshot_type};
 use integration_service_api::{IntegrationTestScenario, annotations, finalizers};
 use jiff::{SignedDuration, Timestamp};
@@ -16,7 +16,6 @@ use super::pr_group::PrGroup;
 use super::refusals::{LONGEST_PAUSE, Refusal};
 use super::{run, snapshot};
 use crate::content::{NewSnapshot, label_of_run};
-use crate::inert::is_inert;
 use crate::known::Known;
 use crate::origin::Origin;
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use application_service_api::snapshot::SnapshotComponent;
 use application_service_api::{Application, Component, Snapshot};
-use fleet::{Class, Classed as _, Decision, Event, MetadataPatch, TraceContext, Wake, Write, WriteError};
+use fleet::{
+    Class, Classed as _, Decision, Event, MetadataPatch, TraceContext, Wake, Write, WriteError, is_inert,
+};
 use integration_service_api::{IntegrationTestScenario, annotations, finalizers, labels};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 
 use crate::content::{NewSnapshot, candidates};
-use crate::inert::is_inert;
 use crate::known::Known;
 use crate::record;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fleet::{Decision, Event, MetadataPatch, ObjectKey, Wake};
+use fleet::{Decision, Event, MetadataPatch, ObjectKey, Wake, is_inert};
 use fleet_api::keys;
 use integration_service_api::IntegrationTestScenario;
 use integration_service_api::annotations::{CREATE_SNAPSHOT_STATUS, SNAPSHOT, SNAPSHOT_CREATION_REPORT};
@@ -14,7 +14,6 @@ use pipelines_engine_api::PipelineRun;
 use pipelines_engine_api::status::succeeded;
 use serde::Deserialize;
 
-use crate::inert::is_inert;
 use crate::origin::Origin;
 use crate::pull_request::PullRequest;
 use crate::record::{self, Occasion};

@@ -5,9 +5,9 @@ use integration_service_api::{annotations, labels};
 use jiff::{Span, SpanRelativeTo, Timestamp};
 use kube::ResourceExt;
 
-use crate::inert::is_inert;
 use crate::origin::Origin;
 use crate::pull_request::PullRequest;
+use fleet::is_inert;
 
 /// One Snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use application_service_api::{Application, Component, Snapshot};
 use fleet::controller::chain;
-use fleet::{Event, TraceContext, Write, WriteError};
+use fleet::{Event, TraceContext, Write, WriteError, is_inert};
 use fleet_api::keys;
 use integration_service_api::IntegrationTestScenario;
 use integration_service_api::annotations::{self, GROUP_TEST_INFO, PR_GROUP, STATUS};
@@ -19,7 +19,6 @@ use super::member::{Info, Member};
 use super::outcome::{Outcome, Status};
 use crate::build::is_without_snapshot;
 use crate::content::{NewSnapshot, Prefixes, Purpose, candidates, copied, label_of_run};
-use crate::inert::is_inert;
 use crate::origin::Origin;
 use crate::record;
 

@@ -11,10 +11,10 @@ use kube::ResourceExt as _;
 use serde::Serialize;
 
 use super::outcome::Outcome;
-use crate::inert::is_inert;
 use crate::origin::Origin;
 use crate::promotion::Age;
 use crate::pull_request::PullRequest;
+use fleet::is_inert;
 
 /// One Snapshot, of one Component and one pull request.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! Which Snapshots the turn of an Application is about, and who says of each whether it passed.
 
 use application_service_api::Snapshot;
-use fleet::ObjectKey;
+use fleet::{ObjectKey, is_inert};
 use fleet_api::keys;
 use integration_service_api::conditions::AddedToGlobalCandidateList;
 use integration_service_api::labels::{self, snapshot_type};
@@ -9,7 +9,6 @@ use release_service_api::labels::AUTO_RELEASE;
 
 use crate::args::Promotion;
 use crate::conditions::Says as _;
-use crate::inert::is_inert;
 use crate::origin::Origin;
 
 /// What is to be done with a Snapshot. The first comes before the second: what has passed is in the list before the next one is

@@ -7,8 +7,8 @@ use integration_service_api::annotations::IGNORE_SUPERSESSION;
 use integration_service_api::labels::snapshot_type;
 use kube::ResourceExt as _;
 
-use crate::inert::is_inert;
 use crate::promotion::{Age, component_of, is_push, type_of};
+use fleet::is_inert;
 
 /// What supersedes a Snapshot, for people. `component` is the one that was built, `others` are of the same Application.
 pub(super) fn superseded_by(

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use application_service_api::Snapshot;
-use fleet::{Decision, Event, MetadataPatch, Wake};
+use fleet::{Decision, Event, MetadataPatch, Wake, is_inert};
 use fleet_api::keys;
 use integration_service_api::annotations::{GIT_REPORTER_STATUS, GIT_REPORTING_FAILURE, PR_LAST_UPDATE};
 use integration_service_api::status::{ScenarioStatus, TestStatus};
@@ -18,7 +18,6 @@ use super::reported::{Keys, Reported};
 use super::telling::Telling;
 use super::text;
 use crate::conditions::Says as _;
-use crate::inert::is_inert;
 use crate::origin::Origin;
 use crate::record::{Record, Unreadable};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use application_service_api::Snapshot;
-use fleet::{MetadataPatch, Write};
+use fleet::{MetadataPatch, Write, is_inert};
 use fleet_api::keys;
 use integration_service_api::annotations::CANCELLED;
 use integration_service_api::conditions::IntegrationStatus;
@@ -17,7 +17,6 @@ use pipelines_engine_api::status::succeeded;
 use serde_json::json;
 
 use crate::conditions::{Conditions, Says as _};
-use crate::inert::is_inert;
 use crate::origin::Origin;
 use crate::promotion::Age;
 use crate::pull_request::PullRequest;

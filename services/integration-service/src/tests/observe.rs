@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use application_service_api::{Application, Component, Environment, Snapshot};
 use fleet::store::Stored;
-use fleet::{ObjectKey, Presence, Store, Write};
+use fleet::{ObjectKey, Presence, Store, Write, is_inert};
 use fleet_api::keys;
 use integration_service_api::labels::snapshot_type;
 use integration_service_api::{IntegrationTestScenario, finalizers, labels};
@@ -19,11 +19,11 @@ use super::start::Started;
 use crate::conditions::Says as _;
 use crate::environments::Leftovers;
 use crate::origin::Origin;
+use crate::promotion;
 use crate::record::Record;
 use crate::service::Context;
 use crate::settled::is_trimmed;
 use crate::stores::{BY_APPLICATION, BY_SNAPSHOT, Stores};
-use crate::{inert, promotion};
 
 /// One Snapshot and what belongs to it.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -87,7 +87,7 @@ pub(super) async fn observe(context: &Context, snapshot: Arc<Snapshot>) -> Resul
     if has_settled && !runs.iter().any(|run| is_held(run)) {
         return Ok(None);
     }
-    if inert::is_inert(&snapshot.metadata) {
+    if is_inert(&snapshot.metadata) {
         return Ok(None);
     }
     let snapshot = context.whole(&snapshot).await?;

@@ -48,7 +48,3 @@ pub const SERVICE: LabelKey = LabelKey::new("appstudio.openshift.io/service");
 
 /// Value of [`SERVICE`].
 pub const SERVICE_RELEASE: &str = "release";
-
-/// Release label of Velero: the backup that it was taken into. A Release with it is never processed, as with
-/// [`VELERO_RESTORE`](fleet_api::keys::VELERO_RESTORE).
-pub const VELERO_BACKUP: LabelKey = LabelKey::new("velero.io/backup-name");

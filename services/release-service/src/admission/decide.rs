@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fleet::{Decision, FieldManager, ObjectKey, StatusPatch};
+use fleet::{Decision, FieldManager, ObjectKey, StatusPatch, is_inert};
 use fleet_api::{Condition, ConditionState as _};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -11,7 +11,6 @@ use release_service_api::release_plan_admission::{MatchedReleasePlan, RetryInfo}
 use release_service_api::{ReleasePlan, ReleasePlanAdmission, ReleasePlanAdmissionStatus};
 
 use crate::conditions::find;
-use crate::inert::is_inert;
 use crate::matching::is_automatic;
 
 const MANAGER: FieldManager = FieldManager::new("release-service/admission");

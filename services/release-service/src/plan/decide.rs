@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use application_service_api::Application;
-use fleet::{Decision, FieldManager, MetadataPatch, ObjectKey, StatusPatch, Wake, Write};
+use fleet::{Decision, FieldManager, MetadataPatch, ObjectKey, StatusPatch, Wake, Write, is_inert};
 use fleet_api::keys::GITOPS_TRACKING;
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt as _};
@@ -12,7 +12,6 @@ use release_service_api::conditions::Matched;
 use release_service_api::release_plan::MatchedReleasePlanAdmission;
 use release_service_api::{ReleasePlan, ReleasePlanAdmission};
 
-use crate::inert::is_inert;
 use crate::matching::{Mismatch, is_active};
 
 const MANAGER: FieldManager = FieldManager::new("release-service/plan");

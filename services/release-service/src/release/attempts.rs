@@ -17,7 +17,7 @@ use release_service_api::release::{Attempt, RoleBindings};
 use release_service_api::release_plan_admission::RetryInfo;
 use serde_json::json;
 
-use fleet::ObjectKey;
+use fleet::{ObjectKey, patience};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -113,7 +113,8 @@ async fn spec_of(context: &Context, seen: &Seen, failed: Slot) -> Result<Option<
     let known = seen.runs.get(&failed);
     let Some(namespace) = known.and_then(|run| run.metadata.namespace.clone()) else { return Ok(None) };
     let runs: Api<PipelineRun> = Api::namespaced(context.client.clone(), &namespace);
-    let found = runs.get_opt(&run_name(seen.uid(), failed)).await?;
+    let name = run_name(seen.uid(), failed);
+    let found = patience::read(|| runs.get_opt(&name)).await?;
     Ok(found.map(|run| Spec {
         task_run_specs: run.spec.task_run_specs.iter().map(|spec| json!(spec)).collect(),
         timeouts: run.spec.timeouts.unwrap_or_default(),

@@ -17,7 +17,7 @@ use release_service_api::release::RoleBindings;
 use release_service_api::{Phase, labels};
 use strum::IntoEnumIterator as _;
 
-use fleet::ObjectKey;
+use fleet::{ObjectKey, patience};
 
 use super::account::{Account, State};
 use super::observe::{Seen, key_of, slot};
@@ -38,7 +38,10 @@ pub(crate) async fn bindings_of(
     let params = ListParams::default().labels(&of_release);
     let bindings: Api<RoleBinding> = Api::namespaced(context.client.clone(), namespace);
     let roles: Api<Role> = Api::namespaced(context.client.clone(), namespace);
-    Ok((bindings.list(&params).await?.items, roles.list(&params).await?.items))
+    Ok((
+        patience::read(|| bindings.list(&params)).await?.items,
+        patience::read(|| roles.list(&params)).await?.items,
+    ))
 }
 
 /// Removes bindings, Roles and finalizers of all phases that are over, by what the status says after this pass; with `withdrawn`, the

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleet::{Event, MetadataPatch, ObjectKey, Wake, Write};
+use fleet::{Event, MetadataPatch, ObjectKey, Wake, Write, patience};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
 use pipelines_engine_api::PipelineRun;
@@ -91,7 +91,7 @@ async fn runs(
             continue;
         }
         let api: Api<PipelineRun> = Api::namespaced(context.client.clone(), &named.namespace);
-        let found = api.get_opt(&named.name).await.map_err(Error::Read)?;
+        let found = patience::read(|| api.get_opt(&named.name)).await.map_err(Error::Read)?;
         runs.extend(found.filter(|run| leftovers::is_run_of(run, release)).map(Arc::new));
     }
     Ok(runs)

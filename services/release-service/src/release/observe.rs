@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use application_service_api::Snapshot;
 use enterprise_contract_api::EnterpriseContractPolicy;
-use fleet::{ObjectKey, TraceContext};
+use fleet::{ObjectKey, TraceContext, patience};
 use fleet_api::keys::PIPELINE_TYPE;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::NamespaceResourceScope;
@@ -173,7 +173,7 @@ async fn policy_at(client: &Client, key: &ObjectKey) -> Result<Option<Arc<Dynami
     }
     let kind = ApiResource::erase::<EnterpriseContractPolicy>(&());
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &key.namespace, &kind);
-    Ok(api.get_opt(&key.name).await?.map(Arc::new))
+    Ok(patience::read(|| api.get_opt(&key.name)).await?.map(Arc::new))
 }
 
 async fn defaults(context: &Context) -> Result<Defaults, kube::Error> {
@@ -198,7 +198,7 @@ where
         return Ok(None);
     }
     let api: Api<K> = Api::namespaced(client.clone(), &key.namespace);
-    Ok(api.get_opt(&key.name).await?.map(Arc::new))
+    Ok(patience::read(|| api.get_opt(&key.name)).await?.map(Arc::new))
 }
 
 /// Runs of a Release in the store. Who makes runs may label them as they like, so that only one with the name that we give, and in

@@ -6,7 +6,7 @@
 //! ```
 //! Nothing is made before all that can be known is known to be right.
 
-use fleet::{ObjectKey, Write, WriteError};
+use fleet::{ObjectKey, Write, WriteError, patience};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Api;
@@ -259,7 +259,7 @@ async fn existing<'a>(context: &Context, grants: &'a [Grant]) -> Result<Vec<&'a 
     let mut existing = Vec::new();
     for grant in grants {
         let api: Api<RoleBinding> = Api::namespaced(context.client.clone(), &grant.key.namespace);
-        if api.get_opt(&grant.key.name).await.map_err(Error::Read)?.is_some() {
+        if patience::read(|| api.get_opt(&grant.key.name)).await.map_err(Error::Read)?.is_some() {
             existing.push(grant);
         }
     }

@@ -11,6 +11,7 @@ mod failed;
 mod log;
 mod verdict;
 
+use fleet::patience;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -151,8 +152,9 @@ async fn explain(
 
 /// All of a run, of which the store keeps but how it does. `None` if it is gone.
 async fn whole(client: &Client, run: &PipelineRun) -> Result<Option<PipelineRun>, kube::Error> {
+    let name = run.name_any();
     let api: Api<PipelineRun> = Api::namespaced(client.clone(), &run.namespace().unwrap_or_default());
-    let found = api.get_opt(&run.name_any()).await?;
+    let found = patience::read(|| api.get_opt(&name)).await?;
     Ok(found.filter(|found| found.metadata.uid == run.metadata.uid))
 }
 
@@ -210,7 +212,8 @@ async fn task_runs(client: &Client, run: &PipelineRun) -> Result<Vec<TaskRun>, k
     let namespace = run.namespace().unwrap_or_default();
     let api: Api<TaskRun> = Api::namespaced(client.clone(), &namespace);
     let of_run = format!("{}={}", labels::PIPELINE_RUN, run.name_any());
-    match api.list(&ListParams::default().labels(&of_run)).await {
+    let of_run = ListParams::default().labels(&of_run);
+    match patience::read(|| api.list(&of_run)).await {
         Ok(list) => Ok(list.items.into_iter().filter(|task_run| is_of(task_run, run)).collect()),
         Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403 | 404) => {
             tracing::warn!(namespace, error = status.message, "TaskRuns cannot be read");

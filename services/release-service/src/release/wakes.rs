@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleet::store::Change;
-use fleet::{Controller, ObjectKey};
+use fleet::{Controller, ObjectKey, is_inert};
 use kube::ResourceExt as _;
 use pipelines_engine_api::PipelineRun;
 use pipelines_engine_api::status::succeeded;
@@ -12,7 +12,6 @@ use release_service_api::{Release, ReleasePlan, ReleasePlanAdmission};
 
 use super::observe::{goes_first, is_serial};
 use crate::conditions::is_finished;
-use crate::inert::is_inert;
 use crate::matching::admission_of;
 use crate::stores::{BY_PLAN, BY_TARGET, Stores, pair, release_of};
 use crate::trim::{has_ended, is_held};

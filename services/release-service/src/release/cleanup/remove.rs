@@ -1,6 +1,6 @@
 //! The single removals. What is gone already counts as removed.
 
-use fleet::{MetadataPatch, ObjectKey, Write, WriteError};
+use fleet::{MetadataPatch, ObjectKey, Write, WriteError, patience};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::{Api, Resource, ResourceExt as _};
 use pipelines_engine_api::PipelineRun;
@@ -19,7 +19,9 @@ pub(crate) async fn remove_binding(
     key: &ObjectKey,
 ) -> Result<(), Error> {
     let bindings: Api<RoleBinding> = Api::namespaced(context.client.clone(), &key.namespace);
-    let Some(binding) = read(bindings.get_opt(&key.name).await, key)? else { return Ok(()) };
+    let Some(binding) = read(patience::read(|| bindings.get_opt(&key.name)).await, key)? else {
+        return Ok(());
+    };
     // The status can be written by the pipeline's account: only what we made for this Release is touched.
     if !is_of(&binding, release) {
         return Ok(());
@@ -27,7 +29,7 @@ pub(crate) async fn remove_binding(
     remove(context, &binding).await?;
     if binding.role_ref.kind == "Role" {
         let roles: Api<Role> = Api::namespaced(context.client.clone(), &key.namespace);
-        let role = read(roles.get_opt(&binding.role_ref.name).await, key)?;
+        let role = read(patience::read(|| roles.get_opt(&binding.role_ref.name)).await, key)?;
         if let Some(role) = role.filter(|role| is_of(role, release)) {
             remove(context, &role).await?;
         }
@@ -78,7 +80,7 @@ pub(crate) async fn let_go(context: &Context, run: &PipelineRun) -> Result<(), E
             }
             Err(error) => return Err(error.into()),
         }
-        let found = runs.get_opt(&key.name).await.map_err(Error::Read)?;
+        let found = patience::read(|| runs.get_opt(&key.name)).await.map_err(Error::Read)?;
         let found = found.filter(|found| found.metadata.uid == run.metadata.uid);
         write = found.as_ref().and_then(patch);
     }

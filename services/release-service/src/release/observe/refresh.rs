@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use fleet::{ObjectKey, Store};
+use fleet::{ObjectKey, Store, patience};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use release_service_api::{
@@ -27,8 +27,9 @@ pub(in crate::release) async fn refresh(context: &Context, seen: &Seen) -> Resul
     let Some(target) = plan.as_deref().and_then(target) else { return Ok(()) };
 
     let known = stores.admissions.indexed(BY_ORIGIN, &pair(seen.tenant(), target));
+    let everything = ListParams::default();
     let api: Api<ReleasePlanAdmission> = Api::namespaced(client.clone(), target);
-    let found = api.list(&ListParams::default()).await?.items;
+    let found = patience::read(|| api.list(&everything)).await?.items;
     for gone in known.iter().filter(|known| found.iter().all(|found| found.uid() != known.uid())) {
         stores.admissions.delete(gone);
     }

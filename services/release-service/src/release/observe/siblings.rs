@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use fleet::ObjectKey;
+use fleet::{ObjectKey, is_inert};
 use kube::ResourceExt as _;
 use release_service_api::conditions::Released;
 use release_service_api::release_plan_admission::ReleasePlanAdmission;
 use release_service_api::{Phase, Release, ReleasePlan, annotations};
 
 use crate::conditions::{find, has_failed, is_finished, of_phase};
-use crate::inert::is_inert;
 use crate::matching::Mismatch;
 use crate::stores::{BY_PLAN, Stores};
 

@@ -1,12 +1,11 @@
 //! Objects that came out of a backup.
 
-use fleet_api::keys::{RECORDED_UID, VELERO_RESTORE};
+use fleet_api::keys::{RECORDED_UID, VELERO_BACKUP, VELERO_RESTORE};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use release_service_api::labels::VELERO_BACKUP;
 
 /// Whether an object is a copy of one that has had its time (contracts.md, decision 27), or is being copied. Nothing follows
 /// from it, and it is left as it is.
-pub(crate) fn is_inert(metadata: &ObjectMeta) -> bool {
+pub fn is_inert(metadata: &ObjectMeta) -> bool {
     let is_copy = RECORDED_UID
         .of(&metadata.annotations)
         .is_some_and(|recorded| Some(recorded) != metadata.uid.as_deref());

@@ -1,18 +1,19 @@
 //! Calls of the API server, each tried again for a moment before the work that it is part of is.
 //!
-//! A request of a user takes some twenty calls. The kit begins an attempt that failed from the start, after pauses that grow to
-//! minutes: with one call in four refused, as by a server that sheds load, hardly any attempt would come to its end.
+//! A pass that makes some ten calls is begun from the start when one of them fails, after pauses that grow to minutes: with one call
+//! in three lost, or refused by a server that sheds load, hardly any pass would come to its end. For writes see
+//! [`Writer::patient`](crate::Writer::patient).
 
 use std::time::Duration;
 
-use fleet::{Class, Write, WriteError, Writer};
+use crate::class::{Class, classify, is_permanent};
 
 /// Between tries; a Retry-After of one second fits in.
-const PAUSES: [Duration; 3] =
+pub(crate) const PAUSES: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1200)];
 
-/// Reads, or deletes by name, until the API server answers for good or it has been asked often enough.
-pub(crate) async fn read<T, F>(call: impl Fn() -> F) -> kube::Result<T>
+/// Reads, or deletes by name, until the API server answers for good or it was asked four times within two seconds.
+pub async fn read<T, F>(call: impl Fn() -> F) -> kube::Result<T>
 where
     F: Future<Output = kube::Result<T>>,
 {
@@ -25,32 +26,10 @@ where
     call().await
 }
 
-/// Writes. Each write says what it expects, so that one which was carried out though its answer was lost is not done twice.
-pub(crate) async fn write(writer: &Writer, all: &[Write]) -> Result<(), WriteError> {
-    for write in all {
-        let write = std::slice::from_ref(write);
-        let mut pauses = PAUSES.iter();
-        loop {
-            // Boxed: whoever waits for it would be large too.
-            let written = Box::pin(writer.apply(write)).await;
-            match (written, pauses.next()) {
-                (Err(WriteError::Refused { source, .. }), Some(pause)) if may_pass(&source) => {
-                    tokio::time::sleep(*pause).await;
-                }
-                (done, _) => {
-                    done?;
-                    break;
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Whether the same call may be answered otherwise in a moment. A conflict stays one until the object is read again.
-fn may_pass(error: &kube::Error) -> bool {
+pub(crate) fn may_pass(error: &kube::Error) -> bool {
     let is_conflict = matches!(error, kube::Error::Api(status) if status.is_conflict());
-    !is_conflict && !fleet::is_permanent(error) && fleet::classify(error) == Class::Retry
+    !is_conflict && !is_permanent(error) && classify(error) == Class::Retry
 }
 
 #[cfg(test)]
