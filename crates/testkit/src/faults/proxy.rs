@@ -287,7 +287,10 @@ impl Shared {
                     return Ok(known.into_response());
                 }
                 let first = self.carry_out(request, &mut call).await?;
-                self.state.lock().lists.insert(call.uri, first.clone());
+                // A refusal is no list: a right that was given a moment ago may not be known yet.
+                if first.status.is_success() {
+                    self.state.lock().lists.insert(call.uri, first.clone());
+                }
                 Ok(first.into_response())
             }
             Fault::Watch(fault) => {

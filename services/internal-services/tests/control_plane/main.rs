@@ -3,6 +3,7 @@
 
 mod crash;
 mod everywhere;
+mod faults;
 mod lasting;
 mod many;
 mod requests;

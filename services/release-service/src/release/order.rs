@@ -98,7 +98,7 @@ mod tests {
         &[(TenantCollectors, Skipped), (ManagedCollectors, Skipped), (Tenant, Skipped), (Managed, Failed)],
         Step::Start(Final)
     )]
-    #[case::configured_too_late(&[Tenant, Managed], &[(Managed, Succeeded)], Step::Skip(TenantCollectors))]
+    #[case::configured_too_late(&[TenantCollectors, Managed], &[(Managed, Succeeded)], Step::Skip(TenantCollectors))]
     #[case::follows_what_runs_first(&[Tenant, Managed], &[(Managed, Running)], Step::Follow(Managed))]
     #[case::end(
         &[],

@@ -1,9 +1,18 @@
-//! What its API server cannot answer for a moment is asked for again.
+//! Whatever happens to its requests, the service ends where it ends on a calm day, at a bearable cost.
 
 use anyhow::ensure;
 use testkit::faults::{self, Fault, Plan, Requests};
 
+use crate::crash::{drill, flow};
 use crate::service::{Service, reason, release};
+
+#[tokio::test]
+async fn it_survives_every_fault_of_its_api_server() -> anyhow::Result<()> {
+    let drill = drill();
+    let survived = drill.survives_faults(async |tenant| Box::pin(flow(tenant)).await, faults::every());
+    eprintln!("{}", Box::pin(survived).await?);
+    Ok(())
+}
 
 #[tokio::test]
 async fn scenario_22_a_policy_that_cannot_be_read_is_asked_for_again() -> anyhow::Result<()> {

@@ -150,6 +150,13 @@ fn is_valid(#[case] change: fn(&mut Seen), #[case] target: &str) {
     |seen: &mut Seen| plan_of(seen).spec.final_pipeline = Some(serde_json::from_value(managed_pipeline("cluster")).unwrap()),
     &["tried using debug only options"]
 )]
+#[case::one_pipeline_of_the_cluster_behind_one_that_is_not(
+    |seen: &mut Seen| {
+        own(seen, "git");
+        plan_of(seen).spec.final_pipeline = Some(serde_json::from_value(managed_pipeline("cluster")).unwrap());
+    },
+    &["tried using debug only options"]
+)]
 #[case::managed_pipeline_of_the_cluster(
     |seen: &mut Seen| {
         let mut admission = (**seen.admission().unwrap()).clone();
