@@ -18,10 +18,11 @@ pub mod architecture;
 mod cargo_tools;
 mod kustomize;
 mod pages;
+mod proto;
 mod tracked;
 
-/// Checks the code without running it: format, clippy, dependencies, architecture, generated files, kustomize builds,
-/// pages.
+/// Checks the code without running it: format, clippy, dependencies, architecture, generated files, protobuf files,
+/// kustomize builds, pages.
 #[derive(Debug, clap::Args)]
 pub struct LintArgs {
     /// Checks to run. Without any: all.
@@ -45,6 +46,8 @@ enum Check {
     Pipelines,
     /// Links and commands in pages.
     Pages,
+    /// Protobuf files: names, comments, and nothing public changed.
+    Proto,
     /// No paths or package mirrors of one machine in files.
     Tracked,
     /// Dependencies that no code uses.
@@ -81,6 +84,10 @@ impl Check {
             Self::Docs => "run `cargo xtask docs` and commit what it writes",
             Self::Pipelines => "run `cargo xtask pipelines` and commit what it writes; correct what it names",
             Self::Pages => "correct the page, or what it names",
+            Self::Proto => {
+                "what is new goes into the lock file by hand, as shown; what is there never changes: add a field \
+                 instead"
+            }
             Self::Tracked => {
                 "write what holds on every machine: a relative path, a variable, an official host"
             }
@@ -113,6 +120,7 @@ impl Check {
                 pipelines::check(root)
             }
             Self::Pages => pages::check(root, &checkout.files),
+            Self::Proto => proto::check(root, &checkout.files),
             Self::Tracked => tracked::check(root, &checkout.files),
             Self::Unused => cargo_tools::unused(root).await,
             Self::Deny => cargo_tools::deny(root).await,

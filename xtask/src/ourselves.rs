@@ -36,6 +36,14 @@ pub async fn cosign() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Has the S3 server, which tests store objects in, built first if this machine does not have it.
+pub async fn s3() -> anyhow::Result<()> {
+    if testkit::tools::s3().is_err() {
+        build_programs().await?;
+    }
+    Ok(())
+}
+
 async fn build_programs() -> anyhow::Result<()> {
     let is_built = run(&["up".into(), "--build-only".into()]).await?;
     anyhow::ensure!(is_built, "the programs of the cluster were not built: see above");

@@ -1,5 +1,5 @@
 //! The services of the fleet: one row each, read by whatever generates or checks something for all of them.
-use clap::CommandFactory as _;
+use clap::{CommandFactory as _, Parser as _};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use prometheus::Registry;
 
@@ -124,6 +124,12 @@ pub const ALL: &[Service] = &[
         }),
     },
     Service {
+        name: "results",
+        purpose: "Keeps what runs did and said after they are gone, for those who may see it. Its program is `results-api`.",
+        crds: Vec::new,
+        program: Some(Program { command: results::Args::command, metrics: results::metrics::register_all }),
+    },
+    Service {
         name: "sprayproxy",
         purpose: "Sends each webhook of a forge to every member cluster, and keeps what one of them does not take.",
         crds: Vec::new,
@@ -134,7 +140,7 @@ pub const ALL: &[Service] = &[
     },
 ];
 
-/// A program that a service has beside the one of its own name: in the same package, an image of its own, in the same base.
+/// A program that a service has beside its first: in the same package or one below it, an image of its own, in the same base.
 pub struct Further {
     /// Its binary and its image.
     pub name: &'static str,
@@ -180,6 +186,24 @@ pub const FURTHER: &[Further] = &[
         program: Program {
             command: pipelines_engine::resolvers::Args::command,
             metrics: |registry| pipelines_engine::resolution::Metrics::new(registry).map(drop),
+        },
+    },
+    Further {
+        name: "results-retention",
+        service: "results",
+        purpose: "Deletes from the archive what nobody has to keep any longer, with its stored logs.",
+        program: Program { command: results::retention::Args::command, metrics: |_| Ok(()) },
+    },
+    Further {
+        name: "results-watcher",
+        service: "results",
+        purpose: "Archives runs and their logs, and deletes finished runs from the cluster, never before they are archived.",
+        program: Program {
+            command: results_watcher::Args::command,
+            metrics: |registry| {
+                let args = results_watcher::Args::parse_from(["results-watcher"]);
+                results_watcher::Metrics::new(registry, &args).map(drop)
+            },
         },
     },
     Further {

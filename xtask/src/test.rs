@@ -185,6 +185,12 @@ async fn run_levels(args: &TestArgs, report: &mut Report) -> anyhow::Result<()> 
         if asks_cosign {
             ourselves::cosign().await?;
         }
+        if args.wants("results") {
+            ourselves::s3().await?;
+        }
+        if ["results", "results-filter", "testkit"].iter().any(|package| args.wants(package)) {
+            cluster::packages::install_postgres().await?;
+        }
         if asks_cosign || args.wants("image-controller") {
             // Tests push to a real one.
             cluster::packages::install_program("docker-registry", "docker-registry").await?;

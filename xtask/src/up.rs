@@ -42,7 +42,8 @@ pub struct UpArgs {
 pub async fn run(args: UpArgs) -> anyhow::Result<()> {
     if args.build_only {
         cluster::programs::build(args.forge.unwrap_or(true)).await?;
-        return cluster::programs::build_cosign().await;
+        cluster::programs::build_cosign().await?;
+        return cluster::programs::build_s3().await;
     }
     let Some(kubeconfig) = args.kubeconfig else {
         if let Ok(Settings::External(external)) =

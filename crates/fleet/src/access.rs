@@ -12,6 +12,7 @@
 
 mod cache;
 mod http;
+mod impersonation;
 mod metrics;
 mod review;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{Scope, Secret};
 use cache::{Cache, Key};
 pub use http::{Caller, Problem, bearer_token, without_claims};
+pub use impersonation::Impersonation;
 use metrics::Metrics;
 use review::Reviewer;
 
@@ -57,6 +59,16 @@ pub enum Error {
     /// The caller wants to act as somebody else, which is the API server's to grant. HTTP 403.
     #[error("impersonation is not supported here")]
     Impersonation,
+    /// The headers `Impersonate-*` name nobody whom one could be. HTTP 401.
+    #[error(
+        "the Impersonate-* headers make no identity: one Impersonate-User, then -Uid, -Group and -Extra-<key>"
+    )]
+    Claims,
+    /// The caller has no right to act as whom it names. HTTP 403.
+    #[error(
+        "you may not act as that user, group, UID or extra: it takes the right to impersonate each of them"
+    )]
+    NotAs,
     /// The API server could not be asked. HTTP 503.
     #[error("access cannot be checked at the moment")]
     Unavailable { retry_after: Duration },
@@ -69,7 +81,7 @@ pub struct Identity {
     pub uid: Option<String>,
     pub groups: Vec<String>,
     pub extra: BTreeMap<String, Vec<String>>,
-    /// Hash of the token: what answers about this caller are remembered under.
+    /// Hash of the token, and of whom its owner acts as: what answers about this caller are remembered under.
     token: Key,
 }
 

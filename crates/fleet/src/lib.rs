@@ -59,7 +59,7 @@ pub use remote::Remote;
 pub use runtime::{Error, Fleet, StoreBuilder};
 pub use secret::Secret;
 pub use shard::{InvalidShard, Shard};
-pub use start::{ServiceArgs, main, main_once, stop_on_signal};
+pub use start::{ServiceArgs, main, main_once, main_serving, stop_on_signal};
 pub use store::{Index, Presence, Scope, Store, Stored};
 pub use trace::TraceContext;
 pub use write::{FieldManager, MetadataPatch, StatusPatch, Write};

@@ -36,8 +36,7 @@ where
     F: Future<Output = Result<(), E>>,
     E: Into<Error>,
 {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, MAX_THREADS);
-    block_on(A::SERVICE, threads, start(args, run))
+    block_on(A::SERVICE, threads(), start(args, run))
 }
 
 /// Runs a program that ends when its work is done, as a `CronJob` starts it. The whole of its `main`. It has one thread: such a program
@@ -47,6 +46,19 @@ pub fn main_once<E: StdError + 'static>(
     work: impl Future<Output = Result<(), E>>,
 ) -> ExitCode {
     block_on(program, 1, work)
+}
+
+/// Runs a program that serves until it is told to stop and is no controller: without store, queue or Lease. The whole of its `main`;
+/// the log, the signals ([`stop_on_signal`]) and the servers are its own to set up.
+pub fn main_serving<E: StdError + 'static>(
+    program: &str,
+    work: impl Future<Output = Result<(), E>>,
+) -> ExitCode {
+    block_on(program, threads(), work)
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).clamp(1, MAX_THREADS)
 }
 
 fn block_on<E: StdError + 'static>(

@@ -48,6 +48,7 @@ pub struct Drill {
     flags: Vec<String>,
     neighbours: Vec<String>,
     base: Option<PathBuf>,
+    account: Option<String>,
 }
 
 /// The namespace that a flow works in, as its tenant's administrator.
@@ -91,7 +92,15 @@ impl Drill {
             flags: Vec::new(),
             neighbours: Vec::new(),
             base: None,
+            account: None,
         }
+    }
+
+    /// The account that it runs as, if its base has several and none is named as the service.
+    #[must_use]
+    pub fn account(mut self, account: impl Into<String>) -> Self {
+        self.account = Some(account.into());
+        self
     }
 
     /// Installs this folder instead of the service's base: where two clusters of the service are one in the drill.

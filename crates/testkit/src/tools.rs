@@ -93,6 +93,11 @@ pub fn cosign() -> Result<PathBuf, Error> {
     built("cosign").map(|program| program.binary)
 }
 
+/// An object store that speaks S3, built before.
+pub fn s3() -> Result<PathBuf, Error> {
+    built("s3").map(|program| program.binary)
+}
+
 fn built(name: &str) -> Result<GoProgram, Error> {
     let program = go_program(name)?;
     if program.binary.is_file() {

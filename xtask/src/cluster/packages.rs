@@ -89,6 +89,12 @@ pub async fn install_program(program: &str, package: &'static str) -> anyhow::Re
     install_absent(|| if find(program).is_some() { Vec::new() } else { vec![package] }).await
 }
 
+/// Installs PostgreSQL, whose programs lie in no `PATH`: tests start one of their own.
+pub async fn install_postgres() -> anyhow::Result<()> {
+    let is_there = testkit::postgres::is_installed;
+    install_absent(|| if is_there() { Vec::new() } else { vec!["postgresql"] }).await
+}
+
 /// `absent` says what is missing, before and after.
 async fn install_absent(absent: impl Fn() -> Vec<&'static str>) -> anyhow::Result<()> {
     let packages = absent();
@@ -159,7 +165,9 @@ async fn disable_services(packages: &[&str]) {
     if !Path::new("/run/systemd/system").is_dir() {
         return;
     }
-    for package in packages.iter().filter(|package| ["containerd", "docker-registry"].contains(package)) {
+    for package in
+        packages.iter().filter(|package| ["containerd", "docker-registry", "postgresql"].contains(package))
+    {
         // A package without the unit is fine.
         let _ = Command::new("systemctl").args(["disable", &format!("{package}.service")]).output().await;
     }

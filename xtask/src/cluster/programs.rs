@@ -1,5 +1,5 @@
 //! Programs that are built here, from `tools/`: all of Kubernetes in one binary, `CoreDNS`, the file that is the pods'
-//! first image, Gitea, and cosign, which tests ask. Each is built once per version of its sources and kept in the cache folder.
+//! first image, Gitea, and cosign and an S3 server, which tests ask. Each is built once per version of its sources and kept in the cache folder.
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
@@ -66,6 +66,11 @@ pub async fn build(with_forge: bool) -> anyhow::Result<Programs> {
 /// Builds cosign if it is missing: an outside witness for tests, no part of a cluster.
 pub async fn build_cosign() -> anyhow::Result<()> {
     ensure(&tools::go_program("cosign")?, "cosign").await
+}
+
+/// Builds the S3 server if it is missing: what tests store objects in, no part of a cluster.
+pub async fn build_s3() -> anyhow::Result<()> {
+    ensure(&tools::go_program("s3")?, "S3 server").await
 }
 
 /// Builds this release of Kubernetes if it is missing, whatever `$KONFLUX_KUBE` says.

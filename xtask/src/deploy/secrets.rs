@@ -42,8 +42,12 @@ pub const GITEA_WEBHOOK: &str = "gitea.webhook.secret";
 pub const TOKEN_CERTIFICATE: &str = "tls.crt";
 pub const TOKEN_KEY: &str = "tls.key";
 
+/// Keys of who owns the database of results.
+const DATABASE_USER: &str = "POSTGRES_USER";
+const DATABASE_PASSWORD: &str = "POSTGRES_PASSWORD";
+
 /// Every Secret that `deploy` makes (contracts.md, names).
-const NEEDED: [Material; 3] = [
+const NEEDED: [Material; 4] = [
     Material {
         make: signing_key,
         places: &[
@@ -61,6 +65,14 @@ const NEEDED: [Material; 3] = [
             namespace: "image-controller",
             name: REGISTRY_TOKEN_KEY_SECRET,
             keys: &[TOKEN_CERTIFICATE, TOKEN_KEY],
+        }],
+    },
+    Material {
+        make: database_account,
+        places: &[Place {
+            namespace: "tekton-results",
+            name: "tekton-results-postgres",
+            keys: &[DATABASE_USER, DATABASE_PASSWORD],
         }],
     },
     Material {
@@ -90,6 +102,15 @@ fn signing_key() -> anyhow::Result<Values> {
 fn registry_token_key() -> anyhow::Result<Values> {
     let authority = Authority::new("image-registry-tokens")?;
     let values = [(TOKEN_CERTIFICATE, authority.cert_pem().to_owned()), (TOKEN_KEY, authority.key_pem())];
+    Ok(values.map(|(name, value)| (name.to_owned(), value)).into())
+}
+
+/// The database that ships takes it when it is made; for another one, write the Secret before you deploy.
+fn database_account() -> anyhow::Result<Values> {
+    let values = [
+        (DATABASE_USER, "results".to_owned()),
+        (DATABASE_PASSWORD, data_encoding::HEXLOWER.encode(&random::<24>()?)),
+    ];
     Ok(values.map(|(name, value)| (name.to_owned(), value)).into())
 }
 

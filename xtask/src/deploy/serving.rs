@@ -21,7 +21,7 @@ struct Server {
 }
 
 /// Every server that needs one. A service that comes later adds a row.
-const SERVERS: [Server; 3] = [
+const SERVERS: [Server; 5] = [
     Server {
         namespace: "image-controller",
         services: &["image-registry-tokens"],
@@ -41,6 +41,19 @@ const SERVERS: [Server; 3] = [
         services: &["sprayproxy", "metrics"],
         names: &[],
         secret: "sprayproxy-tls",
+    },
+    Server {
+        namespace: "tekton-results",
+        services: &["tekton-results-api-service"],
+        // Who comes by `kubectl port-forward`.
+        names: &["localhost"],
+        secret: "tekton-results-tls",
+    },
+    Server {
+        namespace: "tekton-results",
+        services: &["tekton-results-postgres-service"],
+        names: &[],
+        secret: "tekton-results-postgres-tls",
     },
 ];
 

@@ -66,6 +66,10 @@ struct Package {
 enum Role {
     /// `services/<name>`
     Service(String),
+    /// `services/<service>/watcher`: a program of its own, with nothing of the other's but the api crate
+    Watcher { service: String },
+    /// `services/<service>/filter`: a library of that service alone
+    Part { service: String },
     /// `services/<service>/api`; `crates/<name>/api`, which is of no service
     Api { service: Option<String> },
     /// `services/<name>/entrypoint`
@@ -131,6 +135,8 @@ fn role(folder: &Path) -> Option<Role> {
         ["services", name] => Some(Role::Service((*name).to_owned())),
         ["services", name, "api"] => Some(Role::Api { service: Some((*name).to_owned()) }),
         ["services", _, "entrypoint"] => Some(Role::InPods),
+        ["services", name, "watcher"] => Some(Role::Watcher { service: (*name).to_owned() }),
+        ["services", name, "filter"] => Some(Role::Part { service: (*name).to_owned() }),
         ["pipelines", "release"] => Some(Role::InReleases),
         ["pipelines", _] => Some(Role::InSteps),
         ["crates", _, "api"] => Some(Role::Api { service: None }),
@@ -216,7 +222,15 @@ fn forbidden(package: &Package, dependency: &Dependency, target: &Role) -> Optio
         (_, _) if dependency.name == "testkit" => {
             (!is_dev).then_some("testkit is for dev-dependencies, tests/ and xtask only")
         }
-        (Role::Service(_), Role::Service(_)) => {
+        (Role::Service(service), Role::Part { service: owner }) if service == owner => None,
+        // Tests of who speaks its language may have it judge what they say.
+        (Role::Kit, Role::Part { .. }) if is_dev => None,
+        (_, Role::Part { .. }) => Some("it is a library of its own service alone"),
+        (_, Role::Watcher { .. }) => Some("it is a program of its own, and no library"),
+        (Role::Part { .. }, Role::Service(_) | Role::Api { .. }) => {
+            Some("a library of a service knows nothing of what it is for")
+        }
+        (Role::Service(_) | Role::Watcher { .. }, Role::Service(_)) => {
             Some("services meet in the API server only; use the other one's api crate, or a test in tests/")
         }
         (Role::InSteps, Role::Service(_) | Role::Api { .. }) => {
@@ -229,7 +243,11 @@ fn forbidden(package: &Package, dependency: &Dependency, target: &Role) -> Optio
         (Role::Api { .. }, Role::Service(_) | Role::Kit) => {
             Some("an api crate holds types for everybody: it needs other api crates at most")
         }
-        (Role::Service(_) | Role::Kit | Role::InReleases, Role::Api { .. } | Role::Kit)
+        (
+            Role::Service(_) | Role::Watcher { .. } | Role::Kit | Role::InReleases,
+            Role::Api { .. } | Role::Kit,
+        )
+        | (Role::Part { .. }, Role::Kit)
         | (Role::InSteps, Role::Kit)
         | (Role::Api { .. }, Role::Api { .. }) => None,
     }

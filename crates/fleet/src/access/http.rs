@@ -18,7 +18,7 @@ use crate::Secret;
 const CLAIMS: &[&str] = &["x-remote-", "x-forwarded-", "x-real-ip", "forwarded"];
 
 /// `kubectl --as` and its like. Ignoring it would act with the caller's own, often wider, rights.
-const IMPERSONATION: &str = "impersonate-";
+pub(super) const IMPERSONATION: &str = "impersonate-";
 
 /// Whose request this is, authenticated. In a handler's arguments before anything that reads the request.
 #[derive(Clone, Debug)]
@@ -147,6 +147,16 @@ impl From<Error> for Problem {
                 StatusCode::FORBIDDEN,
                 "Forbidden",
                 "call without Impersonate-* headers, with a token of that user",
+            ),
+            Error::Claims => (
+                StatusCode::UNAUTHORIZED,
+                "Unauthenticated",
+                "send Impersonate-User once, and the others only beside it",
+            ),
+            Error::NotAs => (
+                StatusCode::FORBIDDEN,
+                "Forbidden",
+                "ask an administrator for the verb impersonate on what the Impersonate-* headers name",
             ),
             Error::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "Unavailable", "try again"),
         };

@@ -215,6 +215,57 @@ async fn asks_once_and_for_each_question_anew() {
     assert_eq!(server.count(), 3 + different.len(), "an answer is that caller's");
 }
 
+fn jane_as_bob() -> Impersonation {
+    let headers = [("impersonate-user", "bob"), ("impersonate-group", "ops")];
+    let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    Impersonation::of(&headers.into_iter().collect()).unwrap().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn acts_as_another_whose_rights_then_count() {
+    let (server, access) = Played::new(yes);
+    let jane = access.authenticate(&token("abc")).await.unwrap();
+    let bob = access.act_as(&jane, &jane_as_bob()).await.unwrap();
+    access.authorize(&jane, &read()).await.unwrap();
+    access.authorize(&bob, &read()).await.unwrap();
+
+    let seen = server.seen.lock();
+    let asked: Vec<Value> = seen[1..].iter().map(|question| question["spec"].clone()).collect();
+    let impersonate = |resource, name| json!({ "verb": "impersonate", "group": "", "resource": resource, "namespace": "", "name": name });
+    assert_eq!(asked[0]["resourceAttributes"], impersonate("users", "bob"));
+    assert_eq!(asked[1]["resourceAttributes"], impersonate("groups", "ops"));
+    for question in &asked[..3] {
+        assert_eq!(
+            (&question["user"], &question["groups"], &question["extra"]),
+            (&json!("jane"), &json!(["devs"]), &json!({ "scope": ["read"] })),
+            "the caller with all that is known of it"
+        );
+    }
+    assert_eq!(
+        (&asked[3]["user"], &asked[3]["groups"], &asked[3]["extra"]),
+        (&json!("bob"), &json!(["ops", "system:authenticated"]), &json!({})),
+        "bob, and nothing of jane's"
+    );
+}
+
+#[rstest]
+#[case::refused(false, Error::NotAs)]
+#[case::not_known(true, UNAVAILABLE)]
+#[tokio::test(start_paused = true)]
+async fn nobody_becomes_another_without_the_right(#[case] breaks: bool, #[case] expected: Error) {
+    let (server, access) = Played::new(yes);
+    let jane = access.authenticate(&token("abc")).await.unwrap();
+    server.answers(move |question| {
+        let is_group = question["spec"]["resourceAttributes"]["resource"] == "groups";
+        if is_group && breaks {
+            fails(question)
+        } else {
+            (201, answered(question, &json!({ "allowed": !is_group })))
+        }
+    });
+    assert_eq!(access.act_as(&jane, &jane_as_bob()).await.unwrap_err(), expected);
+}
+
 #[tokio::test(start_paused = true)]
 async fn counts_reviews_hits_and_refusals() {
     let registry = Registry::new();

@@ -89,7 +89,11 @@ pub(super) async fn run(
             plane.install_from(base, None, Some(webhooks)).await?
         }
     };
-    let proxy = Proxy::start(name, attack.plan, installed.config().await?).await?;
+    let config = match &drill.account {
+        None => installed.config().await?,
+        Some(account) => installed.config_as(account).await?,
+    };
+    let proxy = Proxy::start(name, attack.plan, config).await?;
     if let Some((n, moment)) = attack.kill {
         proxy.arm(n, moment);
     }

@@ -25,11 +25,25 @@ fn package(folder: &str, name: &str, dependencies: &[(&str, Option<&str>)]) -> P
 fn good() -> Vec<Package> {
     vec![
         package("crates/fleet/api", "fleet-api", &[]),
-        package("crates/fleet", "fleet", &[("fleet-api", None), ("testkit", Some("dev"))]),
+        package(
+            "crates/fleet",
+            "fleet",
+            &[("fleet-api", None), ("ant-filter", Some("dev")), ("testkit", Some("dev"))],
+        ),
         package("crates/testkit", "testkit", &[("fleet-api", None)]),
         package("services/ant/api", "ant-api", &[("fleet-api", None), ("testkit", Some("dev"))]),
-        package("services/ant", "ant", &[("ant-api", None), ("fleet", None), ("testkit", Some("dev"))]),
+        package(
+            "services/ant",
+            "ant",
+            &[("ant-api", None), ("ant-filter", None), ("fleet", None), ("testkit", Some("dev"))],
+        ),
         package("services/ant/entrypoint", "ant-entrypoint", &[]),
+        package("services/ant/filter", "ant-filter", &[("fleet", None), ("testkit", Some("dev"))]),
+        package(
+            "services/ant/watcher",
+            "ant-watcher",
+            &[("ant-api", None), ("bee-api", None), ("fleet", None)],
+        ),
         package("services/bee/api", "bee-api", &[("ant-api", None)]),
         package("services/bee", "bee", &[("ant-api", None), ("bee-api", None), ("fleet", None)]),
         package("pipelines/toolbox", "toolbox", &[("fleet", None)]),
@@ -67,10 +81,16 @@ fn good_workspace_has_no_faults() {
 #[case::program_in_pods_on_testkit("ant-entrypoint", "testkit", Some("dev"))]
 #[case::service_on_program_in_pods("ant", "ant-entrypoint", None)]
 #[case::step_of_a_build_on_api("toolbox", "ant-api", None)]
+#[case::watcher_on_its_service("ant-watcher", "ant", None)]
+#[case::service_on_its_watcher("ant", "ant-watcher", None)]
+#[case::watcher_on_testkit("ant-watcher", "testkit", None)]
+#[case::service_on_the_library_of_another("bee", "ant-filter", None)]
+#[case::library_of_a_service_on_its_api("ant-filter", "ant-api", None)]
 #[case::step_of_a_release_on_service("release-tasks", "ant", None)]
 #[case::step_of_a_release_on_testkit("release-tasks", "testkit", None)]
 #[case::step_of_a_release_on_that_of_a_build("release-tasks", "toolbox", None)]
 #[case::kit_on_service("fleet", "ant", None)]
+#[case::kit_on_the_library_of_a_service("fleet", "ant-filter", None)]
 #[case::kit_on_testkit("fleet", "testkit", None)]
 #[case::kit_on_tests("fleet", "integration-tests", None)]
 fn dependency_is_refused(#[case] from: &str, #[case] to: &str, #[case] kind: Option<&str>) {
@@ -132,6 +152,8 @@ fn manifest_rules_name_the_crate() {
 #[case("services/ant", Some(Role::Service("ant".into())))]
 #[case("services/ant/api", Some(Role::Api { service: Some("ant".into()) }))]
 #[case("services/ant/entrypoint", Some(Role::InPods))]
+#[case("services/ant/watcher", Some(Role::Watcher { service: "ant".into() }))]
+#[case("services/ant/filter", Some(Role::Part { service: "ant".into() }))]
 #[case("pipelines/toolbox", Some(Role::InSteps))]
 #[case("pipelines/release", Some(Role::InReleases))]
 #[case("crates/fleet/api", Some(Role::Api { service: None }))]

@@ -1,0 +1,4 @@
+mod fuzz;
+mod memory;
+mod refusals;
+mod statements;

@@ -1,0 +1,5 @@
+//! The binary `results-api`.
+
+fn main() -> std::process::ExitCode {
+    results::main(results::config::parse_args())
+}
