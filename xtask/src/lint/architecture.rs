@@ -247,8 +247,7 @@ fn forbidden(package: &Package, dependency: &Dependency, target: &Role) -> Optio
             Role::Service(_) | Role::Watcher { .. } | Role::Kit | Role::InReleases,
             Role::Api { .. } | Role::Kit,
         )
-        | (Role::Part { .. }, Role::Kit)
-        | (Role::InSteps, Role::Kit)
+        | (Role::Part { .. } | Role::InSteps, Role::Kit)
         | (Role::Api { .. }, Role::Api { .. }) => None,
     }
 }

@@ -57,13 +57,17 @@ fn lists_of_records_take_a_dash_for_any(
 }
 
 #[rstest]
-#[case("-", Some(None))]
-#[case("ns", Some(Some("ns")))]
-#[case("ns/results/r", None)]
-#[case("", None)]
-fn lists_of_results_take_a_dash_for_any(#[case] text: &str, #[case] expected: Option<Option<&str>>) {
-    let found = ListParent::of_results(text).ok();
-    assert_eq!(found.as_ref().map(|list| list.parent.as_deref()), expected);
+#[case("-", None)]
+#[case("ns", Some("ns"))]
+fn lists_of_results_take_a_dash_for_any(#[case] text: &str, #[case] expected: Option<&str>) {
+    assert_eq!(ListParent::of_results(text).unwrap().parent.as_deref(), expected);
+}
+
+#[rstest]
+#[case("ns/results/r")]
+#[case("")]
+fn lists_of_results_have_a_namespace_and_nothing_behind_it(#[case] text: &str) {
+    assert!(ListParent::of_results(text).is_err());
 }
 
 #[test]
