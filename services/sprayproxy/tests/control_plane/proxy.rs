@@ -23,6 +23,8 @@ pub(crate) struct Proxy {
     pub(crate) health: String,
     pub(crate) stop: CancellationToken,
     pub(crate) ended: JoinHandle<Result<(), Error>>,
+    /// One for all calls: making one reads the system's certificates, which takes longer than a call.
+    pub(crate) client: reqwest::Client,
     folder: TempDir,
 }
 
@@ -59,6 +61,7 @@ impl Proxy {
             health: format!("http://{}/readyz", service.health()),
             stop,
             ended: tokio::spawn(service.run()),
+            client: client(),
             folder,
         })
     }
@@ -75,14 +78,14 @@ impl Proxy {
     }
 
     pub(crate) async fn post(&self, path: &str, body: Vec<u8>, headers: HeaderMap) -> (u16, String) {
-        let request = client().post(format!("{}{path}", self.url)).headers(headers).body(body).send();
+        let request = self.client.post(format!("{}{path}", self.url)).headers(headers).body(body).send();
         let answer = timeout(PATIENCE, request).await.expect("an answer").unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
     /// Value of a metric with this beginning of a line.
     pub(crate) async fn metric(&self, line: &str) -> f64 {
-        let text = client().get(&self.metrics).send().await.unwrap().text().await.unwrap();
+        let text = self.client.get(&self.metrics).send().await.unwrap().text().await.unwrap();
         text.lines().filter_map(|shown| shown.strip_prefix(line)?.trim().parse::<f64>().ok()).sum()
     }
 

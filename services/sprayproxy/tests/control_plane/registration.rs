@@ -5,7 +5,7 @@ use std::sync::Arc;
 use testkit::ControlPlane;
 
 use crate::backend::Backend;
-use crate::proxy::{PATIENCE, Proxy, client};
+use crate::proxy::{PATIENCE, Proxy};
 
 /// A proxy that asks the control plane, with the rights of its own account.
 struct Setup {
@@ -70,7 +70,7 @@ subjects: [{{ kind: ServiceAccount, name: allowed, namespace: {namespace} }}]
     async fn call(&self, method: &str, body: &str, token: Option<&str>) -> (u16, String) {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
         let mut request =
-            client().request(method, format!("{}/backends", self.proxy.url)).body(body.to_owned());
+            self.proxy.client.request(method, format!("{}/backends", self.proxy.url)).body(body.to_owned());
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
