@@ -20,13 +20,14 @@ pub struct NewResult {
     pub summary: Option<Summary>,
 }
 
-/// The time of a statement, and the etag that holds it, come from the database: replicas need not agree on the time.
+/// The time of a statement, and the etag that holds it, come from the database: replicas need not agree on the time. No row
+/// means that the name is taken, which tasks that start together find often, and which is nothing for the database's log.
 const INSERT: &str = concat!(
     "INSERT INTO results (parent, name, id, annotations, recordsummary_record, recordsummary_type, \
      recordsummary_start_time, recordsummary_end_time, recordsummary_status, recordsummary_annotations, \
      created_time, updated_time, etag) \
      SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, t, t, $3 || '-' || (extract(epoch FROM t) * 1000000)::int8 || '000' \
-     FROM (SELECT statement_timestamp() AS t) AS clock RETURNING ",
+     FROM (SELECT statement_timestamp() AS t) AS clock ON CONFLICT (parent, name) DO NOTHING RETURNING ",
     result_columns!()
 );
 
@@ -62,9 +63,10 @@ impl Store {
             .bind(summary.end_time)
             .bind(summary.status)
             .bind(summary.annotations)
-            .fetch_one(self.pool())
+            .fetch_optional(self.pool())
             .await
-            .map_err(|error| Error::of_write(error, "result", || what(&new.parent, &new.name)))
+            .map_err(|error| Error::of_write(error, "result", || what(&new.parent, &new.name)))?
+            .ok_or_else(|| Error::AlreadyExists { what: what(&new.parent, &new.name) })
     }
 
     /// Puts annotations and summary in place of those that are there, empty ones too. An empty `etag` stands for any.
