@@ -41,6 +41,9 @@ pub struct Settings {
     pub address: String,
     /// PEM of the authorities that may have signed the server's certificate. None: those of the machine.
     pub ca: Option<PathBuf>,
+    /// Name in the server's certificate, where the address has another: that of a tunnel or of a node port. None: the
+    /// host of the address.
+    pub server_name: Option<String>,
     pub token: Token,
 }
 
@@ -53,6 +56,8 @@ pub enum Error {
         "address of the results API `{address}`: a token may not be sent unencrypted; use https://, or give no token"
     )]
     Exposed { address: String },
+    #[error("server name of the results API `{name}`: expected a host name or an IP address")]
+    ServerName { name: String },
     #[error("the token for the results API must be one line of printable ASCII, without blanks")]
     Token,
 }
@@ -73,19 +78,23 @@ impl Transport {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        let Settings { address, ca, token } = settings;
+        let Settings { address, ca, server_name, token } = settings;
         let uri = uri(&address)?;
         let is_exposed = uri.scheme() == Some(&http::uri::Scheme::HTTP) && !is_on_this_machine(&uri);
         if is_exposed && token.is_some() {
             return Err(Error::Exposed { address });
         }
         let token = token::Source::new(token)?;
+        let name = match server_name {
+            Some(name) => Some(name.clone().try_into().map_err(|_| Error::ServerName { name })?),
+            None => None,
+        };
         let endpoint = Endpoint::from(uri)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true);
-        Ok(Self { channel: Channel::new(Connector::new(ca), endpoint), token })
+        Ok(Self { channel: Channel::new(Connector::new(ca, name), endpoint), token })
     }
 
     pub fn results(&self) -> ResultsClient<Self> {

@@ -60,7 +60,7 @@ impl Remote {
             }
         };
         let address = format!("{scheme}://{}", args.api_addr);
-        Ok(Self { transport: Transport::new(Settings { address, ca, token })? })
+        Ok(Self { transport: Transport::new(Settings { address, ca, server_name: None, token })? })
     }
 
     pub(crate) fn transport(&self) -> Transport {

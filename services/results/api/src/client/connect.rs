@@ -7,11 +7,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_rustls::{
+    DefaultServerNameResolver, FixedServerNameResolver, HttpsConnector, MaybeHttpsStream, ResolveServerName,
+};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tonic::ConnectError;
@@ -22,19 +24,25 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Connector {
     ca: Option<PathBuf>,
+    name: Arc<dyn ResolveServerName + Send + Sync>,
     tcp: HttpConnector,
 }
 
 impl Connector {
-    pub(super) fn new(ca: Option<PathBuf>) -> Self {
+    /// `name` is what the certificate is of, if that is not the host of the address.
+    pub(super) fn new(ca: Option<PathBuf>, name: Option<ServerName<'static>>) -> Self {
+        let name: Arc<dyn ResolveServerName + Send + Sync> = match name {
+            Some(name) => Arc::new(FixedServerNameResolver::new(name)),
+            None => Arc::new(DefaultServerNameResolver::default()),
+        };
         let mut tcp = HttpConnector::new();
         // TLS comes on top.
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        Self { ca, tcp }
+        Self { ca, name, tcp }
     }
 
     async fn connect(self, uri: Uri) -> Result<MaybeHttpsStream<TokioIo<TcpStream>>, BoxError> {
@@ -43,7 +51,7 @@ impl Connector {
             Some(path) => read(path).await?,
             None => of_this_machine().await?,
         };
-        HttpsConnector::from((self.tcp, tls(roots)?)).call(uri).await
+        HttpsConnector::new(self.tcp, tls(roots)?, false, self.name).call(uri).await
     }
 }
 

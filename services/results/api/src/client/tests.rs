@@ -100,8 +100,12 @@ fn serve(authority: &Authority, port: u16) -> Server {
 }
 
 fn transport(server: &Server, folder: &Path, token: Token) -> Transport {
-    let ca = Some(folder.join("ca.crt"));
-    Transport::new(Settings { address: server.address.to_string(), ca, token }).unwrap()
+    named(server, folder, None, token).unwrap()
+}
+
+fn named(server: &Server, folder: &Path, name: Option<&str>, token: Token) -> Result<Transport, Error> {
+    let (ca, server_name) = (Some(folder.join("ca.crt")), name.map(str::to_owned));
+    Transport::new(Settings { address: server.address.to_string(), ca, server_name, token })
 }
 
 async fn list(transport: &Transport) -> Result<(), Status> {
@@ -160,6 +164,19 @@ async fn trusts_the_authorities_that_are_in_the_file_now() {
 }
 
 #[tokio::test]
+async fn believes_the_certificate_of_the_name_that_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new("ca").unwrap();
+    std::fs::write(folder.path().join("ca.crt"), authority.cert_pem()).unwrap();
+    let server = serve(&authority, 0);
+    let of = |name| named(&server, folder.path(), Some(name), Token::None);
+    list(&of("localhost").unwrap()).await.unwrap();
+    // The address is in the certificate, which no longer matters.
+    assert_eq!(list(&of("another.test").unwrap()).await.unwrap_err().code(), Code::Unavailable);
+    assert!(of("no name").unwrap_err().to_string().contains("`no name`"));
+}
+
+#[tokio::test]
 async fn comes_back_to_a_server_that_was_away() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new("ca").unwrap();
@@ -203,6 +220,6 @@ fn refuses_addresses(#[case] address: &str) {
 #[case::bad_token("api:8080", Token::Text("a\nb".into()), false)]
 #[tokio::test]
 async fn sends_no_token_unencrypted(#[case] address: &str, #[case] token: Token, #[case] works: bool) {
-    let settings = Settings { address: address.into(), ca: None, token };
+    let settings = Settings { address: address.into(), ca: None, server_name: None, token };
     assert_eq!(Transport::new(settings).is_ok(), works);
 }
