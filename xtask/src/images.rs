@@ -4,6 +4,7 @@
 //! cargo build ─▶ binaries ─▶ layers (cached, deterministic) ─▶ registry ─▶ images.json, read by `deploy`
 //! Debian packages, programs of steps ─▶ images of steps ─▶ bundles of tasks ─▶ bundles of pipelines ─▶ trusted-tasks.yaml
 //! policy/ ─▶ bundles of policies, and of data that trusts these tasks
+//! Debian packages ─▶ the database of results
 //! ```
 //! An image is two layers on nothing: what every service needs (certificate authorities, a user that is not root), and
 //! the static binary. Those of the resolvers and of `ec` have Git, too. That of the engine's entrypoint is the binary alone: pods mount it as a volume. The same binary gives
@@ -26,6 +27,7 @@ mod image;
 mod index;
 mod layer;
 mod policy;
+mod postgres;
 pub mod record;
 mod registry;
 mod revision;
@@ -174,9 +176,13 @@ async fn push_for_pipelines(
     programs: build::Steps,
     images: &mut record::Images,
 ) -> anyhow::Result<()> {
-    let packed = toolbox::pack(&programs, &layer::base()?).await?;
+    let base = layer::base()?;
+    let mut packed = toolbox::pack(&programs, &base).await?;
+    let (_, first) = packed.first().context("pipelines have images")?;
+    // No pipeline's, but made as theirs are: of Debian's packages.
+    packed.push((postgres::POSTGRES, postgres::pack(first.architecture, &base).await?));
     let client = registry.client()?;
-    let step = ui::step(format!("{} for pipelines", counted(packed.len(), "image")));
+    let step = ui::step(format!("{} for pipelines and the database", counted(packed.len(), "image")));
     let mut sizes = Vec::new();
     for (name, image) in packed {
         step.waiting(&format!("pushing {name}"));

@@ -45,7 +45,7 @@ pub use credentials::{unguessable, write_secret};
 pub use forge::WEBHOOK_URL as FORGE_WEBHOOK_URL;
 pub use host::{down, up};
 pub use report::{Report, State};
-pub use settings::{Embedded, External, IMAGES_NAME, REGISTRY_NAME, Settings, Subnet, Wishes};
+pub use settings::{Embedded, External, IMAGES_NAME, REGISTRY_NAME, RESULTS_PORT, Settings, Subnet, Wishes};
 
 use layout::Layout;
 

@@ -151,6 +151,8 @@ pub const REGISTRY_PUSH_PORT: u16 = 5443;
 pub const FORGE_PORT: u16 = 443;
 /// Port of the tenants' registry's address where its tokens are given: the node port of image-controller's token endpoint.
 pub const TOKENS_PORT: u16 = 30443;
+/// Where people of this machine ask the archive of runs, at any address of the cluster: a node port of the dev overlay.
+pub const RESULTS_PORT: u16 = 30444;
 pub const REGISTRY_NAME: &str = "registry.dev.konflux.test";
 pub const IMAGES_NAME: &str = "images.dev.konflux.test";
 pub const FORGE_NAME: &str = "git.dev.konflux.test";

@@ -5,6 +5,7 @@ mod application;
 mod cluster;
 mod component;
 mod deploy;
+mod history;
 mod images;
 mod integration;
 mod pipeline;
@@ -50,6 +51,10 @@ pub const ALL: &[Step] = &[
     Step {
         title: "an image that somebody pushed by hand is not released, and why",
         run: |show| Box::pin(release::refused(show)),
+    },
+    Step {
+        title: "a run is pruned, and its history stays for those who may see it",
+        run: |show| Box::pin(history::run(show)),
     },
     Step { title: "mistakes are refused, and why", run: |show| Box::pin(refusal::run(show)) },
 ];

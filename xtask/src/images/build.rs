@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use super::toolbox::{self, RELEASE_TASKS, TOOLBOX};
+use super::{
+    postgres::POSTGRES,
+    toolbox::{self, RELEASE_TASKS, TOOLBOX},
+};
 use crate::{
     paths,
     program::{Pipe, Program},
@@ -22,7 +25,7 @@ pub struct Binary {
 /// What is built of the workspace to be put into images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built {
-    /// Of the packages `services/*`, sorted by name.
+    /// Of the packages `services/*` and `services/*/watcher`, sorted by name.
     pub services: Vec<Binary>,
     pub steps: Steps,
 }
@@ -172,6 +175,7 @@ pub async fn image_names() -> anyhow::Result<Vec<String>> {
     let mut names = service_names().await?;
     names.push(ENTRYPOINT.to_owned());
     names.extend(toolbox::names().map(str::to_owned));
+    names.push(POSTGRES.to_owned());
     names.sort();
     Ok(names)
 }
@@ -189,9 +193,11 @@ async fn service_names() -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Whether a package lies directly below `services/`.
+/// Whether a package lies directly below `services/`, or is the watcher of one that does.
 fn is_service(manifest: &Path, root: &Path) -> bool {
-    manifest.parent().and_then(Path::parent).is_some_and(|folder| folder == root.join("services"))
+    let folder = manifest.parent().and_then(|folder| folder.strip_prefix(root.join("services")).ok());
+    let parts: Vec<_> = folder.into_iter().flatten().filter_map(|part| part.to_str()).collect();
+    matches!(parts.as_slice(), [_] | [_, "watcher"])
 }
 
 /// Whether a package has a program of [`Steps`].
@@ -199,7 +205,7 @@ fn is_of_steps(manifest: &Path, root: &Path) -> bool {
     manifest.parent().is_some_and(|folder| STEP_PACKAGES.iter().any(|package| folder == root.join(package)))
 }
 
-/// The binary that a message of cargo tells of, when its package lies directly below `services/`, or is one of steps.
+/// The binary that a message of cargo tells of, when its package is a service's, or one of steps.
 fn binary(line: &str, root: &Path) -> Option<Binary> {
     // A line that is no message of cargo's is output of some build script.
     let message: Message = serde_json::from_str(line).ok()?;
@@ -231,6 +237,7 @@ mod tests {
         assert_eq!(found(&artifact("/r/services/a/Cargo.toml", "bin")), Some("a".to_owned()));
         assert_eq!(found(&artifact("/r/services/a/Cargo.toml", "lib")), None);
         assert_eq!(found(&artifact("/r/services/a/api/Cargo.toml", "bin")), None);
+        assert_eq!(found(&artifact("/r/services/a/watcher/Cargo.toml", "bin")), Some("a".to_owned()));
         assert_eq!(found(&artifact("/r/xtask/Cargo.toml", "bin")), None);
         assert_eq!(found("warning: something else"), None);
         assert_eq!(found(&artifact("/r/pipelines/toolbox/Cargo.toml", "bin")), Some("a".to_owned()));

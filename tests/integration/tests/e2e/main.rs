@@ -10,12 +10,14 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 mod application_service;
 mod builds;
 mod component;
+mod demo;
 mod forge;
 mod images;
 mod integration;
 mod pipelines;
 mod pipelines_as_code;
 mod release;
+mod results;
 mod tenant;
 mod trust;
 

@@ -19,9 +19,6 @@ use crate::LONG;
 /// Of everybody at the forge whom a test makes.
 const PASSWORD: &str = "only-for-this-test-1";
 
-/// What the demo's first run runs its steps in: pushed by it.
-const DEMO: (&str, &str) = ("example-tenant", "first-pipeline");
-
 const SERVICE: &str = "pipelines-as-code";
 
 /// The team, its repository and its namespace.
@@ -75,10 +72,7 @@ impl<'a> Team<'a> {
         let scopes = ["write:repository", "write:issue", "read:user", "read:organization"];
         let token =
             forge.with_password(&owner, PASSWORD).new_token(&owner, "pipelines-as-code", &scopes).await?;
-        let demo: PipelineRun = Api::namespaced(cluster.admin(), DEMO.0).get(DEMO.1).await?;
-        let image = demo.spec.params.iter().find(|param| param.name == "image");
-        let image =
-            image.and_then(|param| param.value.as_str()).context("the demo's run has a param image")?;
+        let image = crate::demo::image(&cluster.admin()).await?;
         let limit = limit.map(|limit| format!("  concurrency_limit: {limit}\n")).unwrap_or_default();
         let url = forge.url().trim_end_matches('/').to_owned();
         namespace
@@ -92,8 +86,7 @@ impl<'a> Team<'a> {
                  url: {url}/{repository}\n{limit}  git_provider:\n    type: gitea\n    url: {url}\n    secret:\n      name: forge\n"
             ))
             .await?;
-        let team =
-            Self { kube: cluster.admin(), namespace, forge, repository, owner, image: image.to_owned() };
+        let team = Self { kube: cluster.admin(), namespace, forge, repository, owner, image };
         Ok(team)
     }
 
