@@ -188,7 +188,10 @@ async fn run_levels(args: &TestArgs, report: &mut Report) -> anyhow::Result<()> 
         if args.wants("results") {
             ourselves::s3().await?;
         }
-        if ["results", "results-filter", "testkit"].iter().any(|package| args.wants(package)) {
+        if ["results", "results-filter", "results-watcher", "testkit"]
+            .iter()
+            .any(|package| args.wants(package))
+        {
             cluster::packages::install_postgres().await?;
         }
         if asks_cosign || args.wants("image-controller") {

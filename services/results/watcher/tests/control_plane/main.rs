@@ -5,6 +5,7 @@
 mod api;
 mod crash;
 mod deletion;
+mod drill;
 mod kubelet;
 mod logs;
 mod prune;

@@ -17,6 +17,13 @@ fn conditions(is_success: bool) -> Value {
     json!([{"type": "Succeeded", "status": status, "reason": reason, "lastTransitionTime": ENDED}])
 }
 
+/// The status of a run under way.
+pub(crate) fn running() -> Value {
+    let condition =
+        json!({"type": "Succeeded", "status": "Unknown", "reason": "Running", "lastTransitionTime": STARTED});
+    json!({"conditions": [condition], "startTime": STARTED})
+}
+
 /// The status of a TaskRun that has ended, with a pod of these steps.
 pub(crate) fn task_status(is_success: bool, pod: &str, steps: &[&str]) -> Value {
     let steps = steps.iter().map(|step| json!({"name": step, "container": format!("step-{step}")}));
