@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt as _;
 use md5::{Digest as _, Md5};
-use results_api::names::{ResultName, is_part};
+use results_api::names::{LogName, ResultName, is_part};
 use uuid::Uuid;
 
 use crate::keys;
@@ -61,6 +61,12 @@ impl Place {
 /// Whether it names a Result of this namespace: nobody puts runs into somebody else's.
 fn is_within(text: &str, namespace: &str) -> bool {
     text.parse::<ResultName>().is_ok_and(|name| name.parent == namespace)
+}
+
+/// Whether it names a Log of this namespace. A run's annotations may be whoever's made the run, and the watcher may read all logs:
+/// what names another's is not read.
+pub(crate) fn is_log_within(text: &str, namespace: &str) -> bool {
+    text.parse::<LogName>().is_ok_and(|name| name.parent == namespace)
 }
 
 /// Runs of one event are together; else those of one PipelineRun.
@@ -124,6 +130,16 @@ mod tests {
     fn what_cannot_be_is_said() {
         let place = run(&json!({}), &json!({"results.tekton.dev/result": "other/results/mine"}), None);
         assert_eq!(place.refused.as_deref(), Some("other/results/mine"));
+    }
+
+    #[rstest]
+    #[case::own("ns/results/r/logs/l", true)]
+    #[case::of_another("victim/results/r/logs/l", false)]
+    #[case::by_a_way_round("ns/../victim/results/r/logs/l", false)]
+    #[case::a_record("ns/results/r/records/l", false)]
+    #[case::any("-/results/r/logs/l", false)]
+    fn logs_of_others_are_not_read(#[case] log: &str, #[case] expected: bool) {
+        assert_eq!(is_log_within(log, "ns"), expected);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::keys;
 use crate::log::{Source, Task};
 use crate::memory::Memories;
 use crate::metrics::Metrics;
-use crate::names::Place;
+use crate::names::{self, Place};
 use crate::reconcile::{Error, Part, reconcile, store_log};
 use crate::remote::Remote;
 use crate::run::{Kind, Run};
@@ -154,12 +154,14 @@ async fn store_pipeline_log(
 
 /// The tasks of a PipelineRun, in its order.
 fn tasks(stores: &Stores, key: &ObjectKey, run: &Run<PipelineRun>) -> Vec<Task> {
+    let namespace = run.namespace().unwrap_or_default();
     let children = run.facts.children.iter().filter(|child| child.kind == "TaskRun");
     let task = children.map(|child| {
         let found = stores.task_runs.get(&key.sibling(&child.name));
         let found = found
             .filter(|found| found.owning_run().is_some_and(|owner| Some(&owner.uid) == run.uid().as_ref()));
         let log = found.and_then(|found| found.annotation(keys::LOG).map(str::to_owned));
+        let log = log.filter(|log| names::is_log_within(log, &namespace));
         Task { name: child.task.clone(), log }
     });
     task.collect()
