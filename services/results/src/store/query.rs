@@ -82,7 +82,8 @@ impl Statement {
         {
             let mut rows = query.fetch(&mut **connection);
             while let Some(row) = rows.try_next().await.map_err(Error::of_filter)? {
-                if keep(&row)? == Enough::Yes {
+                // Its last row mostly, so that there is nothing to stop and the connection serves the next one.
+                if keep(&row)? == Enough::Yes && rows.try_next().await.map_err(Error::of_filter)?.is_some() {
                     return Ok(());
                 }
             }

@@ -39,6 +39,21 @@ async fn nothing_is_skipped_or_repeated_while_others_write(#[case] order_by: &st
 }
 
 #[tokio::test]
+async fn pages_are_read_over_the_connections_that_are_there() {
+    let Fixture { store, pool, .. } = fixture().await;
+    fill(&store, 20).await;
+    let connections = async || -> BTreeSet<i32> {
+        let all = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'";
+        sqlx::query_scalar(all).fetch_all(&pool).await.unwrap().into_iter().collect()
+    };
+    let before = connections().await;
+    let list = List { parent: "ns", result: "a", page_size: 5, ..List::default() };
+    assert_eq!(all_records(&store, list).await.len(), 20);
+    let new: Vec<_> = connections().await.difference(&before).copied().collect();
+    assert_eq!(new, [], "each page had a connection made for it, or for stopping its statement");
+}
+
+#[tokio::test]
 async fn filters_apply_to_every_page() {
     let Fixture { store, .. } = fixture().await;
     fill(&store, 50).await;
