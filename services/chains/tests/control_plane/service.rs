@@ -13,7 +13,7 @@ use futures::future::LocalBoxFuture;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use pipelines_engine_api::{PipelineRun, TaskRun};
 use prometheus::Registry;
@@ -156,6 +156,21 @@ impl Service {
                 anyhow::bail!("the service has ended");
             }
             anyhow::ensure!(self.sum("controller_runtime_max_concurrent_reconciles") >= 3.0 * 8.0);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits until runs are held when they are made. The API server passes over a webhook whose certificate it has not heard of yet.
+    pub(crate) async fn webhook_is_called(&self) -> anyhow::Result<()> {
+        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+        let asked = serde_json::from_value(json!({
+            "metadata": {"name": "asked"},
+            "spec": {"taskSpec": {"steps": [{"name": "none", "image": "registry.example/tool"}]}},
+        }))?;
+        eventually(DEADLINE, "the webhook to be called", async || {
+            let made = self.task_runs().create(&dry_run, &asked).await?;
+            anyhow::ensure!(!made.finalizers().is_empty(), "the run is not held");
             Ok(())
         })
         .await

@@ -28,6 +28,7 @@ async fn scenario_1_an_image_of_a_task_run_is_signed_and_attested() -> anyhow::R
     let service = Service::start().await?;
     let (repository, digest) = service.push_image("app");
     let task_runs = service.task_runs();
+    service.webhook_is_called().await?;
     let made = task_run(&task_runs, "build").await?;
     ensure!(made.finalizers() == ["chains.tekton.dev"], "held from its beginning: {:?}", made.finalizers());
     end(&task_runs, "build", &task_status(&image(&format!("{repository}:v1"), &digest))).await?;

@@ -1,5 +1,7 @@
 //! Scenario 13: a run that cannot be made.
 
+use std::time::Instant;
+
 use anyhow::ensure;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Namespace, ResourceQuota};
@@ -60,6 +62,7 @@ async fn scenario_13_a_used_up_quota_is_waited_for() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_13_after_ten_minutes_the_quota_is_the_answer() -> anyhow::Result<()> {
+    let began = Instant::now();
     let mut service = Box::pin(with_quota()).await?;
     service.tenant.create(&release("r")).await?;
     service.has_reason("r", "Released", "Progressing").await?;
@@ -85,7 +88,9 @@ async fn scenario_13_after_ten_minutes_the_quota_is_the_answer() -> anyhow::Resu
     assert!(cause.contains("exceeded quota: runs"), "{cause}");
     service.tenant.has::<RoleBinding>(0).await?;
     let tries = tries(&service).await?;
-    ensure!(tries < 20, "{tries} tries");
+    // Three times it was started, and each time pauses doubled from a second on; a change or two may have come between.
+    let most = 3 * (4 + began.elapsed().as_secs().max(1).ilog2() as usize);
+    ensure!(tries <= most, "{tries} tries, more than {most}");
     Ok(())
 }
 
