@@ -4,6 +4,7 @@
 //! that variable, so that it is parsed and complained about like one.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -68,16 +69,24 @@ pub fn over(command: Command, values: &BTreeMap<String, String>) -> Command {
 
 /// Arguments of the process over the file at [`FILE`]; ends the process if they cannot be used.
 pub fn parse_args<A: clap::FromArgMatches + clap::CommandFactory>() -> A {
+    parse_over(Path::new(FILE), std::env::args_os()).unwrap_or_else(|error| error.exit())
+}
+
+/// Arguments, the program's name first, and environment over a file.
+pub fn parse_over<A: clap::FromArgMatches + clap::CommandFactory>(
+    file: &Path,
+    args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<A, clap::Error> {
     let mut command = A::command();
-    match read(Path::new(FILE)) {
+    match read(file) {
         Ok(values) => command = over(command, &values),
         Err(error) => {
             let text = fleet::controller::chain(&error);
-            command.error(clap::error::ErrorKind::Io, text).exit();
+            return Err(command.error(clap::error::ErrorKind::Io, text));
         }
     }
-    let matches = command.clone().get_matches();
-    A::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    let matches = command.try_get_matches_from_mut(args)?;
+    A::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use tower::ServiceExt as _;
 
 use crate::args::Args;
 use crate::auth::Auth;
-use crate::grpc::{Api, Parts};
+use crate::grpc::{Api, LOGS, Parts, RESULTS};
 use crate::health::Health;
 use crate::logs::{self, LogStore};
 use crate::logs_service::LogsService;
@@ -116,7 +116,10 @@ impl Service {
         tasks.push(follow.map(|()| Err(Error::Ended("the check of the database"))).boxed());
 
         let grpc = api.routes().add_service(checks);
-        let grpc = grpc.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
+        let has_logs = api.has_logs();
+        let grpc = grpc
+            .add_service(reflection(has_logs, "v1").build_v1()?)
+            .add_service(reflection(has_logs, "v1alpha").build_v1alpha()?);
         let routes = both(grpc.prepare().into_axum_router(), rest::routes(api, serving));
         let certificates = certificates(&args, &stop, &mut tasks);
         let metrics_routes = health::metrics_routes(registry);
@@ -190,10 +193,16 @@ async fn api(args: &Args, registry: &Registry) -> Result<Api, Error> {
     Ok(Api::new(Parts { store, auth, metrics, logs, logs_type: args.logs.logs_type.into() }))
 }
 
-fn reflection() -> tonic_reflection::server::Builder<'static> {
-    tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+/// Reflection of this version lists itself and what is served, which is less than what the descriptors describe.
+fn reflection(has_logs: bool, version: &str) -> tonic_reflection::server::Builder<'static> {
+    let logs = has_logs.then_some(LOGS);
+    let own = format!("grpc.reflection.{version}.ServerReflection");
+    [RESULTS, "grpc.health.v1.Health", &own].into_iter().chain(logs).fold(
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET),
+        tonic_reflection::server::Builder::with_service_name,
+    )
 }
 
 /// gRPC (and gRPC-Web) by its content type, all else to REST.

@@ -4,10 +4,12 @@ use bytes::Bytes;
 use fleet::controller::chain;
 use jiff::Timestamp;
 use results_api::log::Log;
+use results_api::names::RecordName;
 use results_api::v1alpha2::{Any, Record, RecordSummary, Result as ResultMessage};
 use results_api::{timestamp, types};
 use tonic::Status;
 
+use super::results::parsed;
 use crate::store::{self, RecordRow, ResultRow, Summary};
 
 pub(super) fn result_message(row: ResultRow) -> ResultMessage {
@@ -53,6 +55,7 @@ pub(super) fn summary(message: Option<RecordSummary>) -> Result<Option<Summary>,
     let Some(message) = message.filter(|summary| *summary != RecordSummary::default()) else {
         return Ok(None);
     };
+    let _: RecordName = parsed("result.summary.record", &message.record)?;
     Ok(Some(Summary {
         start_time: time("result.summary.start_time", message.start_time)?,
         end_time: time("result.summary.end_time", message.end_time)?,

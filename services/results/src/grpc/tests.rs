@@ -38,9 +38,21 @@ fn what_is_no_log_is_refused() {
 fn an_empty_summary_is_none_and_a_wild_time_an_error() {
     assert_eq!(summary(Some(RecordSummary::default())).unwrap(), None);
     let wild = results_api::timestamp::Timestamp { seconds: i64::MAX, nanos: 0 };
-    let status =
-        summary(Some(RecordSummary { start_time: Some(wild), ..RecordSummary::default() })).unwrap_err();
+    let record = "ns/results/a/records/b".to_owned();
+    let late = RecordSummary { record, start_time: Some(wild), ..RecordSummary::default() };
+    let status = summary(Some(late)).unwrap_err();
     assert!(status.message().starts_with("result.summary.start_time: "), "{status}");
+}
+
+#[rstest]
+#[case::nothing("")]
+#[case::a_result("ns/results/a")]
+#[case::no_name("' OR '1'='1")]
+fn a_summary_is_of_a_record(#[case] record: &str) {
+    let of = RecordSummary { record: record.to_owned(), r#type: "t".to_owned(), ..RecordSummary::default() };
+    let status = summary(Some(of)).unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().starts_with("result.summary.record: "), "{status}");
 }
 
 #[rstest]

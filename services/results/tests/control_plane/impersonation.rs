@@ -1,10 +1,27 @@
 //! Callers who act as others (scenario 5).
 
 use http::{Method, StatusCode};
+use results_api::v1alpha2::results_client::ResultsClient;
+use results_api::v1alpha2::{CreateResultRequest, ListResultsRequest, Result as ResultMessage};
 use rstest::rstest;
+use testkit::postgres::Postgres;
 use testkit::{DEADLINE, eventually};
+use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue};
+use tonic::{Code, Request};
 
+use crate::parity::{channel, with_token};
 use crate::server::{Server, result};
+
+/// A call over gRPC with these headers as metadata.
+fn with_metadata<T>(token: &str, metadata: &[(&str, &str)], message: T) -> Request<T> {
+    let mut request = with_token(token, message);
+    for (name, value) in metadata {
+        let name: AsciiMetadataKey = name.parse().unwrap();
+        let value: AsciiMetadataValue = value.parse().unwrap();
+        request.metadata_mut().append(name, value);
+    }
+    request
+}
 
 /// A server, and a proxy that may impersonate what `may` says.
 async fn proxy(server: &Server, namespace: &testkit::Namespace<'_>, may: &str) -> String {
@@ -105,4 +122,93 @@ async fn acts_as_nobody_else(#[case] headers: &[(&str, &str)], #[case] expected:
     eventually(DEADLINE, "the Roles to be known", as_bob).await.unwrap();
     let refused = server.call(Method::GET, &token, &path, None, headers).await;
     assert_eq!(refused.status, expected, "{refused:?}");
+}
+
+/// Metadata of gRPC are the headers of REST: the same identities, the same refusals.
+#[rstest]
+#[case::user(&[("impersonate-user", "bob")], None)]
+#[case::group(&[("impersonate-user", "carol"), ("impersonate-group", "other"), ("impersonate-group", "devs")], None)]
+#[case::extra(&[("impersonate-user", "bob"), ("impersonate-extra-scope", "read"), ("impersonate-uid", "42")], None)]
+#[case::without_rights(&[("impersonate-user", "carol")], Some(Code::PermissionDenied))]
+#[case::other_extra(&[("impersonate-user", "bob"), ("impersonate-extra-role", "all")], Some(Code::PermissionDenied))]
+#[case::no_user(&[("impersonate-group", "devs")], Some(Code::Unauthenticated))]
+#[tokio::test]
+async fn metadata_of_grpc_say_whom(#[case] metadata: &[(&str, &str)], #[case] refusal: Option<Code>) {
+    let server = Server::start().await;
+    let namespace = server.plane.namespace("as-grpc").await.unwrap();
+    let token = proxy(&server, &namespace, EVERYBODY).await;
+    let mut client = ResultsClient::new(channel(&server).await);
+    let list = || ListResultsRequest { parent: namespace.to_string(), ..ListResultsRequest::default() };
+    let as_bob = async || {
+        let request = with_metadata(&token, &[("impersonate-user", "bob")], list());
+        Ok(client.list_results(request).await?)
+    };
+    eventually(DEADLINE, "the Roles to be known", as_bob).await.unwrap();
+
+    let listed = async || {
+        let answer = client.list_results(with_metadata(&token, metadata, list())).await;
+        let code = answer.err().map(|status| status.code());
+        anyhow::ensure!(code == refusal, "{code:?}");
+        Ok(())
+    };
+    eventually(DEADLINE, "the answer", listed).await.unwrap();
+    if refusal.is_none() {
+        let own = client.list_results(with_token(&token, list())).await.unwrap_err();
+        assert_eq!(own.code(), Code::PermissionDenied, "the proxy has no rights of its own");
+        let name = format!("{namespace}/results/first");
+        let create = CreateResultRequest {
+            parent: namespace.to_string(),
+            result: Some(ResultMessage { name, ..ResultMessage::default() }),
+        };
+        let written = client.create_result(with_metadata(&token, metadata, create)).await.unwrap_err();
+        assert_eq!(written.code(), Code::PermissionDenied, "whom it acts as may not write");
+    }
+}
+
+/// A caller that may be bob, and is stopped at everybody else over gRPC too.
+#[tokio::test]
+async fn metadata_of_grpc_make_nobody_else() {
+    let server = Server::start().await;
+    let namespace = server.plane.namespace("not-as-grpc").await.unwrap();
+    let only_bob = "[{ apiGroups: [''], resources: [users], resourceNames: [bob], verbs: [impersonate] }]";
+    let token = proxy(&server, &namespace, only_bob).await;
+    let mut client = ResultsClient::new(channel(&server).await);
+    let list = || ListResultsRequest { parent: namespace.to_string(), ..ListResultsRequest::default() };
+    let as_bob = async || {
+        let request = with_metadata(&token, &[("impersonate-user", "bob")], list());
+        Ok(client.list_results(request).await?)
+    };
+    eventually(DEADLINE, "the Roles to be known", as_bob).await.unwrap();
+    let robot = testkit::user_name(&namespace, "robot");
+    for metadata in [
+        &[("impersonate-user", "admin")][..],
+        &[("impersonate-user", &robot)],
+        &[("impersonate-user", "bob"), ("impersonate-group", "system:masters")],
+        &[("impersonate-user", "bob"), ("impersonate-uid", "1")],
+        &[("impersonate-user", "bob"), ("impersonate-extra-scope", "all")],
+    ] {
+        let refused = client.list_results(with_metadata(&token, metadata, list())).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied, "{metadata:?}: {refused:?}");
+    }
+}
+
+/// Where it is switched off nobody acts as another, and nobody falls back to their own rights unawares.
+#[tokio::test]
+async fn switched_off_it_is_refused() {
+    let database = Postgres::database().await.unwrap();
+    let flags = ["--auth-impersonate=false"];
+    let server = Server::with(&database, std::path::Path::new("/nowhere"), &flags).await;
+    let namespace = server.plane.namespace("as-off").await.unwrap();
+    let token = server.user(&namespace, "reader", "get, list").await;
+    let path = format!("{namespace}/results");
+    let own = server.get(&token, &path).await;
+    assert_eq!(own.status, StatusCode::OK, "{own:?}");
+    let reader = testkit::user_name(&namespace, "reader");
+    let refused = server.call(Method::GET, &token, &path, None, &[("impersonate-user", &reader)]).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{refused:?}");
+    let mut client = ResultsClient::new(channel(&server).await);
+    let list = ListResultsRequest { parent: namespace.to_string(), ..ListResultsRequest::default() };
+    let request = with_metadata(&token, &[("impersonate-user", &reader)], list);
+    let refused = client.list_results(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied, "{refused:?}");
 }

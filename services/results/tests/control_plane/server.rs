@@ -19,8 +19,9 @@ pub(crate) struct Server {
     pub(crate) health: String,
     pub(crate) metrics: String,
     pub(crate) plane: &'static ControlPlane,
+    /// Folder of stored logs.
+    pub(crate) logs: tempfile::TempDir,
     stop: CancellationToken,
-    _logs: tempfile::TempDir,
     _running: JoinHandle<()>,
 }
 
@@ -46,6 +47,7 @@ impl Server {
         Self::with(&database, Path::new("/nowhere"), &[]).await
     }
 
+    /// With these flags beside those of a test, or in place of them.
     pub(crate) async fn with(database: &Database, tls: &Path, flags: &[&str]) -> Self {
         let plane = ControlPlane::shared().await;
         let logs = tempfile::tempdir().unwrap();
@@ -67,7 +69,10 @@ impl Server {
             ("logs-api", "true"),
             ("logs-path", &path(logs.path())),
         ] {
-            args.push(format!("--{flag}={value}"));
+            let flag = format!("--{flag}=");
+            if !flags.iter().any(|given| given.starts_with(&flag)) {
+                args.push(flag + value);
+            }
         }
         args.extend(flags.iter().map(|&flag| flag.to_owned()));
         let stop = CancellationToken::new();
@@ -79,7 +84,7 @@ impl Server {
             metrics: format!("http://localhost:{}", service.metrics().port()),
             plane,
             stop,
-            _logs: logs,
+            logs,
             _running: tokio::spawn(async move { service.run().await.unwrap() }),
         };
         server.ready(true).await;

@@ -12,7 +12,7 @@ use crate::fixture::{Fixture, PIPELINE_RUN, TASK_RUN, fixture, record, result, r
 
 const NOW: &str = "2026-06-01T00:00:00Z";
 
-fn clock() -> Clock {
+pub(crate) fn clock() -> Clock {
     Clock::fixed(NOW.parse().unwrap())
 }
 
@@ -36,13 +36,13 @@ fn labelled(key: &str, value: &str) -> Selector {
     }
 }
 
-fn with_label(key: &str, value: &str) -> Value {
+pub(crate) fn with_label(key: &str, value: &str) -> Value {
     json!({"metadata": {"labels": {key: value}}})
 }
 
 impl Fixture {
     /// A Result with one Record, last changed so many days ago.
-    async fn aged(&self, parent: &str, name: &str, kind: &str, age: i64, data: &Value) {
+    pub(crate) async fn aged(&self, parent: &str, name: &str, kind: &str, age: i64, data: &Value) {
         if self.store.get_result(parent, name).await.is_err() {
             self.store.create_result(result(parent, name)).await.unwrap();
         }
@@ -59,7 +59,7 @@ impl Fixture {
         }
     }
 
-    async fn kept(&self) -> Vec<String> {
+    pub(crate) async fn kept(&self) -> Vec<String> {
         let list = List { parent: "-", page_size: 10_000, ..List::default() };
         let mut names: Vec<_> =
             self.store.list_results(&list).await.unwrap().rows.into_iter().map(|row| row.name).collect();

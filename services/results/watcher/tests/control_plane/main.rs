@@ -9,6 +9,7 @@ mod drill;
 mod kubelet;
 mod logs;
 mod prune;
+mod rights;
 mod runs;
 mod service;
 mod store;
