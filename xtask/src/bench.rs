@@ -19,6 +19,7 @@ mod load;
 mod pac;
 mod process;
 mod release;
+mod results;
 mod sbom;
 mod sprayproxy;
 mod table;
@@ -45,6 +46,7 @@ enum Service {
     Integration(integration::IntegrationArgs),
     Pac(pac::PacArgs),
     Release(release::ReleaseArgs),
+    Results(results::ResultsArgs),
     Sbom(sbom::SbomArgs),
     Sprayproxy(sprayproxy::SprayproxyArgs),
 }
@@ -69,6 +71,7 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
         Some(Service::Integration(args)) => Box::pin(integration::run(args)).await,
         Some(Service::Pac(args)) => Box::pin(pac::run(args)).await,
         Some(Service::Release(args)) => Box::pin(release::run(args)).await,
+        Some(Service::Results(args)) => Box::pin(results::run(args)).await,
         Some(Service::Sbom(args)) => Box::pin(sbom::run(args)).await,
         Some(Service::Sprayproxy(args)) => Box::pin(sprayproxy::run(args)).await,
         None => controller(args.controller).await,
