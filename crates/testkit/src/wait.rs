@@ -243,7 +243,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn eventually_tells_what_it_waited_for_and_the_last_error() {
         let never = eventually(DEADLINE, "the tide", async || -> anyhow::Result<()> { Err(anyhow!("ebb")) });
-        assert_eq!(format!("{:#}", never.await.unwrap_err()), "waited 30s in vain for the tide: ebb");
+        assert_eq!(format!("{:#}", never.await.unwrap_err()), "waited 60s in vain for the tide: ebb");
     }
 
     #[tokio::test(start_paused = true)]

@@ -186,6 +186,10 @@ async fn how_far_a_run_is_shows_after_a_while() -> anyhow::Result<()> {
     let released = service.has_reason("r", "Processed", "Progressing").await?;
     let run = Service::run_of(&released, Phase::Managed, 0);
     assert_eq!(crate::service::message(&released, "Processed"), format!("{}/{run}", service.managed.name));
+    // The played engine says once that it began. Said later, that would take back what is said here.
+    let has_begun =
+        |run: &PipelineRun| run.status.as_ref().is_some_and(|status| !status.conditions.is_empty());
+    service.managed.until(&run, "to begin", has_begun).await?;
     // As if it ran for long: what is said of it then is not held back.
     let long_ago = json!({"managedProcessing": {"startTime": "2024-01-01T00:00:00Z"}});
     service.tenant.patch_status::<Release>("r", &long_ago).await?;
