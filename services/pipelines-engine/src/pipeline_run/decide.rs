@@ -667,12 +667,16 @@ impl<'a> Decision<'a> {
 
     /// The whole run takes too long: everything ends at once.
     fn time_out(&mut self) {
-        if condition::is_final(&self.out.status.conditions) {
-            return;
-        }
         let start = self.out.status.start_time.as_ref().map(|time| time.0);
         let Some(limit) = self.limits.pipeline else { return };
-        if !timeouts::is_over(timeouts::deadline(start, Some(limit)), self.observed.now) {
+        let Some(deadline) = timeouts::deadline(start, Some(limit)) else { return };
+        if !timeouts::is_over(Some(deadline), self.observed.now) {
+            return;
+        }
+        // A task with the same limit may be seen to have ended first, or one that was told to end before a crash. A failure
+        // from before the deadline stays one.
+        let is_over_for_good = condition::is_final(&self.out.status.conditions);
+        if is_over_for_good && !self.observed.children.iter().any(|child| child.has_broken_off(deadline)) {
             return;
         }
         self.end_children(

@@ -68,6 +68,13 @@ impl Child {
         }
     }
 
+    /// Whether it ended badly, and not before this time. Conditions have whole seconds, as starts have.
+    pub fn has_broken_off(&self, since: Timestamp) -> bool {
+        let ended = self.condition().and_then(|condition| condition.last_transition_time.as_ref());
+        matches!(self.outcome(), Outcome::Failed | Outcome::Cancelled)
+            && ended.is_some_and(|ended| ended.0 >= since)
+    }
+
     fn was_cancelled(&self, condition: &RunCondition) -> bool {
         match self {
             Self::TaskRun(run) => {

@@ -320,6 +320,21 @@ fn tasks_that_take_too_long_end_and_finally_runs() {
     assert_eq!((play.said().0, play.said().1), ("False", "Failed"));
 }
 
+/// Its task has the same limit, and is ended by its own controller in the same second.
+#[rstest]
+#[case::with_the_run(3600, "PipelineRunTimeout")]
+#[case::before_it(3599, "Failed")]
+fn a_run_that_takes_too_long_says_so_whoever_sees_it_first(#[case] at: i64, #[case] reason: &str) {
+    let mut play = Play::inline(json!({"tasks": [{"name": "a", "taskSpec": steps()}]}));
+    play.step();
+    play.end("a", "False", "TaskRunTimeout", &[]);
+    let status = play.children[0].status.as_mut().unwrap();
+    status.conditions[0].last_transition_time = Some(Time(Timestamp::from_second(START + at).unwrap()));
+    play.after(3600);
+    play.step();
+    assert_eq!((play.said().0, play.said().1), ("False", reason));
+}
+
 #[test]
 fn a_run_that_takes_too_long_ends() {
     let mut play = Play::inline(json!({"tasks": [{"name": "a", "taskSpec": steps()}]}));
